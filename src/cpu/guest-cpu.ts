@@ -1,0 +1,51 @@
+import type { Memory } from '../memory/memory.js';
+
+/**
+ * One emulated CPU as the kernel sees it. Implemented by src/cpu/cpu.ts on top of the translator.
+ *
+ * Registers are in the CpuState block at `base` (src/cpu/state.ts) whenever `run` is not active and whenever the kernel
+ * is called from within it.
+ */
+export interface GuestCpu {
+  readonly memory: Memory;
+  /** Pointer of the CPU block. */
+  readonly base: number;
+  readonly id: number;
+
+  /** PKRU, an unsigned 32-bit number; kept in a WebAssembly.Global that only this CPU's worker can reach. */
+  pkru: number;
+
+  /** RFLAGS as the architecture has them: reading computes the lazy flags, writing sets them (and DF, AC, ID). */
+  rflags: number;
+
+  /**
+   * Runs guest code from the state's RIP. Returns an `Exit` other than `next`.
+   * The caller has set CpuState.mode to `user` and refilled `budget`.
+   */
+  run(): number;
+
+  /** Empties both TLBs. */
+  flushTlb(): void;
+
+  /** Drops the TLB entries of the pages [start, end) (byte addresses, page-aligned). */
+  flushTlbRange(start: number, end: number): void;
+
+  /** Drops translated code of the pages [start, end) (byte addresses); of all pages when called without arguments. */
+  dropCode(start?: number, end?: number): void;
+
+  /** Disassembles the instruction at a guest address for messages; null if it cannot be fetched. */
+  describeInstruction(address: number): { bytes: Uint8Array; text: string } | null;
+}
+
+/** What the CPU asks of the kernel while it is inside a region. */
+export interface CpuHooks {
+  /**
+   * A page walk failed. CpuState.faultAddress and errorCode describe the #PF.
+   * Returns true if the mapping is now in place and the walk should be tried again (demand-zero, spurious fault);
+   * false if the exception is to be raised.
+   */
+  pageFault(cpu: GuestCpu): boolean;
+
+  /** Guest code was written to: drop the translations of the frame's code on every CPU; returns when all have. */
+  codeWritten(cpu: GuestCpu, framePointer: number): void;
+}
