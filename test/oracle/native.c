@@ -68,7 +68,7 @@ static const int greg_of[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG
 // Writable memory and its contents before the case.
 static struct area {
   uint8_t *base;
-  uint8_t before[2 * PAGE];
+  uint8_t before[2 * PAGE] __attribute__((aligned(64)));
   uint8_t pattern[2 * PAGE];
 } areas[2] = {{.base = (uint8_t *)DATA}, {.base = (uint8_t *)STACK}};
 
@@ -100,33 +100,56 @@ static void flush_output(void) {
 
 static size_t padded(size_t length) { return (length + 7) & ~7ul; }
 
-// Appends the changed bytes of one area to the output and puts the pattern back. Returns the number of runs.
+// Whether the 64 bytes at p and q are equal. p and q are multiples of 64.
+static int equal_block(const uint8_t *p, const uint8_t *q) {
+  const uint64_t *a = (const uint64_t *)p, *b = (const uint64_t *)q;
+  uint64_t difference = 0;
+  for (int i = 0; i < 8; i++) difference |= a[i] ^ b[i];
+  return difference == 0;
+}
+
+// Appends the changed bytes of one area to the output and undoes the changes. Returns the number of runs.
 static uint32_t record_changes(struct area *area) {
   uint32_t runs = 0;
-  if (memcmp(area->base, area->before, sizeof area->before) != 0) {
-    for (size_t i = 0; i < sizeof area->before;) {
+  struct run *run = NULL; // the one that ends at the byte before, if any
+  for (size_t block = 0; block < sizeof area->before; block += 64) {
+    if (equal_block(area->base + block, area->before + block)) {
+      run = NULL;
+      continue;
+    }
+    for (size_t i = block; i < block + 64; i++) {
       if (area->base[i] == area->before[i]) {
-        i++;
+        run = NULL;
         continue;
       }
-      size_t start = i;
-      while (i < sizeof area->before && area->base[i] != area->before[i]) i++;
-      struct run *run = (struct run *)(output + output_used);
-      run->address = (uint32_t)(uintptr_t)(area->base + start);
-      run->length = (uint32_t)(i - start);
-      memset(run->bytes, 0, padded(run->length));
-      memcpy(run->bytes, area->base + start, run->length);
-      output_used += sizeof *run + padded(run->length);
-      runs++;
+      if (run == NULL) {
+        run = (struct run *)(output + output_used);
+        run->address = (uint32_t)(uintptr_t)(area->base + i);
+        run->length = 0;
+        output_used += sizeof *run;
+        runs++;
+      }
+      if (run->length % 8 == 0) {
+        memset(output + output_used, 0, 8);
+        output_used += 8;
+      }
+      run->bytes[run->length++] = area->base[i];
+      area->base[i] = area->before[i];
     }
   }
   return runs;
 }
 
-static void restore_memory(void) {
-  for (int a = 0; a < 2; a++) {
-    if (memcmp(areas[a].base, areas[a].pattern, 2 * PAGE) != 0) memcpy(areas[a].base, areas[a].pattern, 2 * PAGE);
-    if (current->runs != 0) memcpy(areas[a].before, areas[a].pattern, 2 * PAGE);
+// Takes the case's own contents out of the memory again.
+static void restore_pattern(void) {
+  const uint8_t *p = (const uint8_t *)(current + 1) + (current->has_fx ? 512 : 0);
+  for (uint32_t i = 0; i < current->runs; i++) {
+    const struct run *run = (const struct run *)p;
+    struct area *area = &areas[run->address >= STACK];
+    size_t offset = run->address - (uintptr_t)area->base;
+    memcpy(area->base + offset, area->pattern + offset, run->length);
+    memcpy(area->before + offset, area->pattern + offset, run->length);
+    p += sizeof *run + padded(run->length);
   }
 }
 
@@ -152,7 +175,7 @@ static void record(const ucontext_t *uc, int timed_out) {
   memcpy(r->fx, uc->uc_mcontext.fpregs, 416); // what follows is the kernel's or reserved
   for (int a = 0; a < 2; a++) r->runs += record_changes(&areas[a]);
   r->size = (uint32_t)(output_used - start);
-  restore_memory();
+  restore_pattern();
 }
 
 static void load(ucontext_t *uc) {

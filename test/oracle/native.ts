@@ -119,7 +119,7 @@ function build(): string {
   if (!existsSync(executable)) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     const fresh = `${executable}.${process.pid}`;
-    execFileSync('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', '-o', fresh, source]);
+    execFileSync('gcc', ['-O3', '-Wall', '-Wextra', '-Werror', '-o', fresh, source]);
     renameSync(fresh, executable);
   }
   return executable;
