@@ -1,3 +1,4 @@
+import type { Memory } from '../memory/memory.js';
 import type { GuestCpu } from './guest-cpu.js';
 import { CpuState, Exit, Vector } from './state.js';
 import {
@@ -145,15 +146,9 @@ export function fxsave(cpu: GuestCpu, access: InstructionMemory, address: number
 export function fxrstor(cpu: GuestCpu, access: InstructionMemory, address: number, rexW: boolean): boolean {
   if (address % 16 !== 0) return generalProtection(cpu);
   if (!fetch(cpu, access, address, 0, LegacyArea.unused)) return false;
-  const { memory, base } = cpu;
-  const scratch = base + CpuState.scratch;
-  const mxcsr = memory.load32(scratch + LegacyArea.mxcsr);
-  if (mxcsr & ~MXCSR_MASK) return generalProtection(cpu);
+  const scratch = cpu.base + CpuState.scratch;
   if (!rexW) pointers32(cpu, scratch);
-  loadX87(memory, base, scratch);
-  loadXmm(memory, base, scratch);
-  setMxcsr(memory, base, mxcsr);
-  return true;
+  return restoreLegacy(cpu, scratch) || generalProtection(cpu);
 }
 
 /** The three ways of saving, which differ in what they leave out and in the header. */
@@ -226,11 +221,77 @@ function compactedPkru(components: number): number {
 }
 
 /**
- * XRSTOR (XRSTOR64 with `rexW`), standard and compacted format.
- *
- * #GP(0), all before anything is loaded: address not 64-byte aligned; XSTATE_BV with a component that XCR0 (compacted:
- * XCOMP_BV) doesn't have; XCOMP_BV with one that XCR0 doesn't have; nonzero header bytes 23:8 (compacted: 63:16); reserved
- * bits in an MXCSR that is to be loaded.
+ * What an XSAVE header asks of XRSTOR: XSTATE_BV, XCOMP_BV's components and the format; null where XRSTOR raises #GP(0):
+ * XSTATE_BV with a component that XCR0 (compacted: XCOMP_BV) doesn't have; XCOMP_BV with one that XCR0 doesn't have;
+ * nonzero bytes 23:8 (compacted: 63:16).
+ */
+function readHeader(
+  memory: Memory,
+  image: number,
+): { bv: number; components: number; compact: boolean } | null {
+  const header = (image + XSAVE_HEADER) >>> 2;
+  const word = (i: number) => memory.i32[header + i];
+  const anyFrom = (first: number, end: number) => {
+    for (let i = first; i < end; i++) if (word(i) !== 0) return true;
+    return false;
+  };
+  const bv = word(0);
+  const components = word(2);
+  const compact = word(3) < 0;
+  if (word(1) !== 0) return null;
+  if (compact) {
+    if (components & ~XCR0 || word(3) & 0x7fff_ffff || bv & ~components || anyFrom(4, 16)) return null;
+  } else if (bv & ~XCR0 || anyFrom(2, 6)) {
+    return null;
+  }
+  return { bv, components, compact };
+}
+
+/**
+ * XRSTOR64 from a copy in kernel memory, for rt_sigreturn.
+ * @param image pointer to XSAVE_BYTES bytes
+ * @param requested components to load or initialise
+ * @returns false, with nothing loaded, where XRSTOR would raise #GP(0)
+ */
+export function restoreImage(cpu: GuestCpu, image: number, requested: number): boolean {
+  const { memory, base } = cpu;
+  const header = readHeader(memory, image);
+  if (!header) return false;
+  const { bv, components, compact } = header;
+  const rfbm = requested & XCR0;
+  const load = rfbm & bv;
+  // The standard form loads MXCSR whenever SSE or AVX is asked for, whatever XSTATE_BV says.
+  const loadMxcsr = compact ? load & Xfeature.sse : rfbm & (Xfeature.sse | Xfeature.avx);
+  const mxcsr = memory.load32(image + LegacyArea.mxcsr);
+  if (loadMxcsr && mxcsr & ~MXCSR_MASK) return false;
+
+  if (load & Xfeature.x87) loadX87(memory, base, image);
+  else if (rfbm & Xfeature.x87) initX87(memory, base);
+  if (load & Xfeature.sse) loadXmm(memory, base, image);
+  else if (rfbm & Xfeature.sse) initXmm(memory, base);
+  if (loadMxcsr) setMxcsr(memory, base, mxcsr);
+  else if (compact && rfbm & Xfeature.sse) setMxcsr(memory, base, MXCSR_DEFAULT);
+  if (rfbm & Xfeature.pkru) {
+    const offset = compact ? compactedPkru(components) : PKRU_OFFSET;
+    cpu.pkru = load & Xfeature.pkru ? memory.loadU32(image + offset) : 0;
+  }
+  return true;
+}
+
+/** FXRSTOR64 from a copy in kernel memory; false, with nothing loaded, where it would raise #GP(0). */
+export function restoreLegacy(cpu: GuestCpu, image: number): boolean {
+  const { memory, base } = cpu;
+  const mxcsr = memory.load32(image + LegacyArea.mxcsr);
+  if (mxcsr & ~MXCSR_MASK) return false;
+  loadX87(memory, base, image);
+  loadXmm(memory, base, image);
+  setMxcsr(memory, base, mxcsr);
+  return true;
+}
+
+/**
+ * XRSTOR (XRSTOR64 with `rexW`), standard and compacted format. #GP(0) for an area that isn't 64-byte aligned, for a bad header
+ * (`readHeader`) and for reserved bits in an MXCSR that is to be loaded; all of it before anything is loaded.
  * @param requested EDX:EAX, of which only EAX matters
  */
 export function xrstor(
@@ -245,43 +306,18 @@ export function xrstor(
   const scratch = base + CpuState.scratch;
   const rfbm = requested & XCR0;
   if (!fetch(cpu, access, address, XSAVE_HEADER, XsaveHeader.size)) return false;
-  const header = (scratch + XSAVE_HEADER) >>> 2;
-  const word = (i: number) => memory.i32[header + i];
-  const bv = word(0);
-  const compBv = word(2);
-  const compact = word(3) < 0;
-  const anyFrom = (first: number, end: number) => {
-    for (let i = first; i < end; i++) if (word(i) !== 0) return true;
-    return false;
-  };
-  if (compact) {
-    if (compBv & ~XCR0 || word(3) & 0x7fff_ffff) return generalProtection(cpu);
-    if (bv & ~compBv || word(1) !== 0 || anyFrom(4, 16)) return generalProtection(cpu);
-  } else if (bv & ~XCR0 || word(1) !== 0 || anyFrom(2, 6)) {
-    return generalProtection(cpu);
-  }
-
-  const load = rfbm & bv;
-  // The standard form loads MXCSR whenever SSE or AVX is asked for, whatever XSTATE_BV says.
-  const loadMxcsr = compact ? load & Xfeature.sse : rfbm & (Xfeature.sse | Xfeature.avx);
+  const header = readHeader(memory, scratch);
+  if (!header) return generalProtection(cpu);
+  const load = rfbm & header.bv;
   if (load & Xfeature.x87) {
     if (!fetch(cpu, access, address, 0, LegacyArea.mxcsr)) return false;
     if (!fetch(cpu, access, address, LegacyArea.st, LegacyArea.xmm - LegacyArea.st)) return false;
     if (!rexW) pointers32(cpu, scratch);
   }
-  if (loadMxcsr && !fetch(cpu, access, address, LegacyArea.mxcsr, 8)) return false;
+  const sse = header.compact ? load & Xfeature.sse : rfbm & (Xfeature.sse | Xfeature.avx);
+  if (sse && !fetch(cpu, access, address, LegacyArea.mxcsr, 8)) return false;
   if (load & Xfeature.sse && !fetch(cpu, access, address, LegacyArea.xmm, 256)) return false;
-  const pkruOffset = compact ? compactedPkru(compBv) : PKRU_OFFSET;
-  if (load & Xfeature.pkru && !fetch(cpu, access, address, pkruOffset, 8)) return false;
-  const mxcsr = memory.load32(scratch + LegacyArea.mxcsr);
-  if (loadMxcsr && mxcsr & ~MXCSR_MASK) return generalProtection(cpu);
-
-  if (load & Xfeature.x87) loadX87(memory, base, scratch);
-  else if (rfbm & Xfeature.x87) initX87(memory, base);
-  if (load & Xfeature.sse) loadXmm(memory, base, scratch);
-  else if (rfbm & Xfeature.sse) initXmm(memory, base);
-  if (loadMxcsr) setMxcsr(memory, base, mxcsr);
-  else if (compact && rfbm & Xfeature.sse) setMxcsr(memory, base, MXCSR_DEFAULT);
-  if (rfbm & Xfeature.pkru) cpu.pkru = load & Xfeature.pkru ? memory.loadU32(scratch + pkruOffset) : 0;
-  return true;
+  const pkru = header.compact ? compactedPkru(header.components) : PKRU_OFFSET;
+  if (load & Xfeature.pkru && !fetch(cpu, access, address, pkru, 8)) return false;
+  return restoreImage(cpu, scratch, rfbm) || generalProtection(cpu);
 }
