@@ -1,0 +1,18 @@
+/** Bit-exact floating point of the x87 FPU and of SSE, without dependencies. */
+export * from './float80.js';
+export { DE, DOWN, IE, NEAREST, OE, PE, TRUNCATE, UE, UP, ZE } from './rounding.js';
+export {
+  MXCSR_DAZ,
+  MXCSR_FTZ,
+  SseEnv,
+  sseBegin,
+  sseFinish,
+} from './sse.js';
+export * from './sse-arith.js';
+export * from './sse-compare.js';
+export * from './sse-convert.js';
+export * from './x87-arith.js';
+export * from './x87-bcd.js';
+export * from './x87-compare.js';
+export * from './x87-convert.js';
+export * from './x87-remainder.js';
