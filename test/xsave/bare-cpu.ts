@@ -31,6 +31,7 @@ export class BareCpu implements GuestCpu {
   flushTlb(): void {}
   flushTlbRange(): void {}
   dropCode(): void {}
+  dropFrame(): void {}
   describeInstruction(): null {
     return null;
   }
