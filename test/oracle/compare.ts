@@ -1,0 +1,310 @@
+/** Compares a driver's result with the reference's, as far as the architecture defines it, and prints differences. */
+import {
+  Decoder,
+  DecoderOptions,
+  Formatter,
+  FormatterSyntax,
+  Instruction,
+  Mnemonic,
+  RflagsBits,
+} from 'iced-x86';
+import type { GeneratedCase } from './cases.js';
+import {
+  CODE,
+  type MemoryRun,
+  patternByte,
+  RFLAGS_COMPARED,
+  type TestCase,
+  type TestException,
+  type TestResult,
+  vectorName,
+} from './driver.js';
+
+/** What of a result doesn't count. */
+export interface Rules {
+  /** RFLAGS bits without a defined value. */
+  readonly undefinedFlags: number;
+  /** Bits of the x87 status word without a defined value. */
+  readonly undefinedStatus: number;
+  /** Memory without defined contents: [first address, length]. */
+  readonly ignoredMemory: readonly (readonly [bigint, number])[];
+  /** A fault may leave part of the operand written, and name any of its addresses. */
+  readonly partial: boolean;
+  /** Allowed relative error of single-precision elements of XMM registers. */
+  readonly estimate: number;
+  /** Allowed relative error of x87 registers. */
+  readonly transcendental: number;
+}
+
+const RFLAGS: readonly (readonly [number, number])[] = [
+  [RflagsBits.OF, 0x800],
+  [RflagsBits.SF, 0x80],
+  [RflagsBits.ZF, 0x40],
+  [RflagsBits.AF, 0x10],
+  [RflagsBits.CF, 0x1],
+  [RflagsBits.PF, 0x4],
+];
+const STATUS: readonly (readonly [number, number])[] = [
+  [RflagsBits.C0, 0x100],
+  [RflagsBits.C1, 0x200],
+  [RflagsBits.C2, 0x400],
+  [RflagsBits.C3, 0x4000],
+];
+
+const TRANSCENDENTAL = new Set([
+  ...[Mnemonic.F2xm1, Mnemonic.Fyl2x, Mnemonic.Fyl2xp1, Mnemonic.Fptan, Mnemonic.Fpatan],
+  ...[Mnemonic.Fsin, Mnemonic.Fcos, Mnemonic.Fsincos],
+]);
+const ESTIMATE = new Set([Mnemonic.Rcpps, Mnemonic.Rcpss, Mnemonic.Rsqrtps, Mnemonic.Rsqrtss]);
+const SHIFTS = new Set([
+  ...[
+    Mnemonic.Shl,
+    Mnemonic.Sal,
+    Mnemonic.Shr,
+    Mnemonic.Sar,
+    Mnemonic.Rol,
+    Mnemonic.Ror,
+    Mnemonic.Rcl,
+    Mnemonic.Rcr,
+  ],
+  ...[Mnemonic.Shld, Mnemonic.Shrd],
+]);
+
+/** Byte ranges within the operand of x87 state stores that processors fill differently (FOP, FIP, FDP, reserved). */
+const UNDEFINED_BYTES: Record<string, readonly (readonly [number, number])[]> = {
+  Fnstenv_m14byte: [[6, 8]],
+  Fnsave_m94byte: [[6, 8]],
+  Fnstenv_m28byte: [[12, 16]],
+  Fnsave_m108byte: [[12, 16]],
+  Fxsave_m512byte: [[6, 18], [28, 4], [416, 96]], // biome-ignore format: one table
+  Fxsave64_m512byte: [[6, 18], [28, 4], [416, 96]], // biome-ignore format: one table
+};
+
+/** The rules for a case's instruction: undefined flags as iced-x86 knows them, made exact for shifts by CL. */
+export function rulesFor({ template, test, operandAddress }: GeneratedCase): Rules {
+  const { opcode, encoded } = template;
+  const decoder = new Decoder(64, encoded.bytes, DecoderOptions.None);
+  const instruction = decoder.decode();
+  let undefinedBits = instruction.rflagsUndefined;
+  instruction.free();
+  decoder.free();
+  if (SHIFTS.has(opcode.mnemonic) && opcode.operands.includes('cl')) {
+    const count = Number(test.state.gpr[1] & (opcode.operandSize === 64 ? 63n : 31n));
+    if (count === 0) undefinedBits = 0;
+    else if (count === 1) undefinedBits &= ~RflagsBits.OF;
+  }
+  const bits = (table: typeof RFLAGS): number =>
+    table.reduce((mask, [from, to]) => mask | (undefinedBits & from ? to : 0), 0);
+  return {
+    undefinedFlags: bits(RFLAGS),
+    // Whether a transcendental was rounded up (C1) depends on how it is computed.
+    undefinedStatus: bits(STATUS) | (TRANSCENDENTAL.has(opcode.mnemonic) ? 0x200 : 0),
+    ignoredMemory: (UNDEFINED_BYTES[opcode.name] ?? []).map(([at, size]) => [
+      operandAddress! + BigInt(at),
+      size,
+    ]),
+    partial: opcode.memoryBytes > 16,
+    estimate: ESTIMATE.has(opcode.mnemonic) ? 1.5 * 2 ** -12 : 0,
+    transcendental: TRANSCENDENTAL.has(opcode.mnemonic) ? 1e-15 : 0,
+  };
+}
+
+const GPR_NAMES = 'rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15'.split(' ');
+const hex = (value: number | bigint, digits = 1): string => `0x${value.toString(16).padStart(digits, '0')}`;
+const FLAG_NAMES = new Map([
+  [0x1, 'CF'],
+  [0x4, 'PF'],
+  [0x10, 'AF'],
+  [0x40, 'ZF'],
+  [0x80, 'SF'],
+  [0x400, 'DF'],
+  [0x800, 'OF'],
+  [0x4_0000, 'AC'],
+  [0x20_0000, 'ID'],
+]);
+
+/** Names of the flags that are set ("CF ZF"), or "-". */
+export function flagNames(rflags: number): string {
+  const names = [...FLAG_NAMES].filter(([bit]) => rflags & bit).map(([, name]) => name);
+  return names.join(' ') || '-';
+}
+
+function exceptionText(exception: TestException | null): string {
+  if (!exception) return 'none';
+  const { vector, errorCode, address } = exception;
+  return (
+    vectorName(vector) +
+    (vector === 14 ? `(${hex(address)}, ${errorCode})` : errorCode ? `(${errorCode})` : '')
+  );
+}
+
+/** A little-endian vector as one hexadecimal number. */
+function bytesText(bytes: Uint8Array): string {
+  return [...bytes]
+    .reverse()
+    .map((b) => b.toString(16).padStart(2, '0'))
+    .join('');
+}
+
+/** Byte by address. */
+function expand(runs: readonly MemoryRun[]): Map<number, number> {
+  const map = new Map<number, number>();
+  for (const { address, bytes } of runs) {
+    for (let i = 0; i < bytes.length; i++) map.set(address + i, bytes[i]);
+  }
+  return map;
+}
+
+const near = (a: number, b: number, error: number): boolean =>
+  Object.is(a, b) || (Number.isNaN(a) && Number.isNaN(b)) || Math.abs(a - b) <= Math.abs(a) * error;
+
+function sameVector(a: Uint8Array, b: Uint8Array, estimate: number): boolean {
+  if (a.every((byte, i) => byte === b[i])) return true;
+  if (estimate === 0) return false;
+  const [x, y] = [new DataView(a.slice().buffer), new DataView(b.slice().buffer)];
+  return [0, 4, 8, 12].every((i) => near(x.getFloat32(i, true), y.getFloat32(i, true), estimate));
+}
+
+/** An x87 register's value, rounded to a double; infinite or NaN where its exponent says so. */
+function extended(bytes: Uint8Array): number {
+  const view = new DataView(bytes.slice(0, 10).buffer);
+  const high = view.getUint16(8, true);
+  const significand = Number(view.getBigUint64(0, true)) / 2 ** 63;
+  const sign = high & 0x8000 ? -1 : 1;
+  const exponent = high & 0x7fff;
+  if (exponent === 0x7fff) return significand === 1 ? sign * Infinity : Number.NaN;
+  return sign * significand * 2 ** Math.max(-1022, Math.min(1023, exponent - 16383));
+}
+
+function compareX87(expected: Uint8Array, actual: Uint8Array, rules: Rules, report: Report): void {
+  const word = (image: Uint8Array, at: number): number => image[at] | (image[at + 1] << 8);
+  const mask = 0xffff & ~rules.undefinedStatus;
+  if (word(expected, 0) !== word(actual, 0))
+    report('fcw', hex(word(expected, 0), 4), hex(word(actual, 0), 4));
+  const [want, got] = [word(expected, 2), word(actual, 2)];
+  if ((want ^ got) & mask) report('fsw', hex(want, 4), `${hex(got, 4)} (compared: ${hex(mask, 4)})`);
+  if (expected[4] !== actual[4]) report('ftw (abridged)', hex(expected[4], 2), hex(actual[4], 2));
+  const top = (want >> 11) & 7;
+  for (let i = 0; i < 8; i++) {
+    if (!((expected[4] >> ((top + i) & 7)) & 1)) continue; // empty
+    const [e, a] = [expected, actual].map((image) => image.subarray(32 + 16 * i, 42 + 16 * i));
+    if (e.every((byte, j) => byte === a[j])) continue;
+    if (rules.transcendental && near(extended(e), extended(a), rules.transcendental)) continue;
+    report(`st${i}`, bytesText(e), bytesText(a));
+  }
+}
+
+type Report = (what: string, expected: string, actual: string) => void;
+
+/** Differences between two results, one per line; empty if they agree. */
+export function compareResults(
+  test: TestCase,
+  expected: TestResult,
+  actual: TestResult,
+  rules: Rules,
+): string[] {
+  const lines: string[] = [];
+  const report: Report = (what, e, a) => lines.push(`${what}: expected ${e}, got ${a}`);
+
+  const [want, got] = [expected.exception, actual.exception];
+  const sameAddress = rules.partial || want?.address === got?.address;
+  if (want?.vector !== got?.vector || want?.errorCode !== got?.errorCode || !sameAddress) {
+    report('exception', exceptionText(want), exceptionText(got));
+  }
+  if (expected.rip !== actual.rip) report('rip', hex(expected.rip), hex(actual.rip));
+  for (let i = 0; i < 16; i++) {
+    if (expected.gpr[i] !== actual.gpr[i])
+      report(GPR_NAMES[i], hex(expected.gpr[i], 16), hex(actual.gpr[i], 16));
+  }
+  const flags = RFLAGS_COMPARED & ~rules.undefinedFlags;
+  if ((expected.rflags ^ actual.rflags) & flags) {
+    report('flags', flagNames(expected.rflags & flags), flagNames(actual.rflags & flags));
+  }
+  for (let i = 0; i < 16; i++) {
+    const [e, a] = [expected, actual].map((r) => r.xmm.subarray(16 * i, 16 * i + 16));
+    if (!sameVector(e, a, rules.estimate)) report(`xmm${i}`, bytesText(e), bytesText(a));
+  }
+  if (expected.mxcsr !== actual.mxcsr) report('mxcsr', hex(expected.mxcsr, 4), hex(actual.mxcsr, 4));
+  compareX87(expected.fx, actual.fx, rules, report);
+  if (!(rules.partial && want)) compareMemory(test, expected, actual, rules, report);
+  return lines;
+}
+
+function compareMemory(
+  test: TestCase,
+  expected: TestResult,
+  actual: TestResult,
+  rules: Rules,
+  report: Report,
+): void {
+  const [before, e, a] = [test.memory, expected.memory, actual.memory].map(expand);
+  const ignored = (at: number): boolean =>
+    rules.ignoredMemory.some(([from, size]) => at >= Number(from) && at < Number(from) + size);
+  const addresses = [...new Set([...e.keys(), ...a.keys()])].sort((x, y) => x - y);
+  let differences = 0;
+  for (const at of addresses) {
+    if (e.get(at) === a.get(at) || ignored(at)) continue;
+    if (++differences > 16) continue;
+    const initial = before.get(at) ?? patternByte(at);
+    report(`memory ${hex(at)}`, hex(e.get(at) ?? initial, 2), hex(a.get(at) ?? initial, 2));
+  }
+  if (differences > 16) report('memory', 'nothing else', `${differences - 16} more bytes that differ`);
+}
+
+/** Bytes and Intel-syntax text of each instruction of a case's code. */
+export function disassemble(code: Uint8Array): string[] {
+  const formatter = new Formatter(FormatterSyntax.Nasm);
+  const decoder = new Decoder(64, code, DecoderOptions.None);
+  decoder.ip = BigInt(CODE);
+  const instruction = new Instruction();
+  const lines: string[] = [];
+  while (decoder.canDecode) {
+    const at = decoder.position;
+    decoder.decodeOut(instruction);
+    const bytes = [...code.subarray(at, at + instruction.length)]
+      .map((b) => b.toString(16).padStart(2, '0'))
+      .join(' ');
+    lines.push(`${hex(CODE + at)}  ${bytes.padEnd(32)}  ${formatter.format(instruction)}`);
+  }
+  instruction.free();
+  decoder.free();
+  formatter.free();
+  return lines;
+}
+
+/** A failed case for a reader: code, the whole initial state, what the reference did, and the differences. */
+export function describeFailure(
+  generated: GeneratedCase,
+  expected: TestResult,
+  differences: readonly string[],
+): string {
+  const { test, operandAddress, template } = generated;
+  const { gpr, rflags, xmm, fx } = test.state;
+  const lines = [`${template.opcode.name}`, ...disassemble(test.code).map((l) => `  ${l}`), 'initial state'];
+  for (let i = 0; i < 16; i += 4) {
+    lines.push(
+      `  ${[0, 1, 2, 3].map((j) => `${GPR_NAMES[i + j].padStart(3)}=${gpr[i + j].toString(16).padStart(16, '0')}`).join(' ')}`,
+    );
+  }
+  lines.push(`  flags: ${flagNames(rflags)}  mxcsr: ${hex(test.state.mxcsr, 4)}`);
+  for (let i = 0; i < 16; i += 2) {
+    lines.push(
+      `  ${[i, i + 1].map((j) => `${`xmm${j}`.padStart(5)}=${bytesText(xmm.subarray(16 * j, 16 * j + 16))}`).join(' ')}`,
+    );
+  }
+  if (fx) {
+    lines.push(
+      `  fcw=${bytesText(fx.subarray(0, 2))} fsw=${bytesText(fx.subarray(2, 4))} ftw=${bytesText(fx.subarray(4, 5))}`,
+    );
+    for (let i = 0; i < 8; i++) lines.push(`  st${i}=${bytesText(fx.subarray(32 + 16 * i, 42 + 16 * i))}`);
+  }
+  if (operandAddress !== undefined) lines.push(`  memory operand at ${hex(operandAddress)}`);
+  for (const { address, bytes } of test.memory) {
+    const dump = [...bytes.subarray(0, 64)].map((b) => b.toString(16).padStart(2, '0')).join(' ');
+    lines.push(`  [${hex(address)}] ${dump}${bytes.length > 64 ? ` … (${bytes.length} bytes)` : ''}`);
+  }
+  lines.push(
+    `reference: exception ${exceptionText(expected.exception)}, flags ${flagNames(expected.rflags)}`,
+  );
+  return [...lines, 'differences', ...differences.map((d) => `  ${d}`)].join('\n');
+}
