@@ -13,7 +13,8 @@
  * | `DATA_END`        | 1 page   | unmapped   |                                                            |
  * | `STACK`           | 2 pages  | rw-        | `patternByte(address)`, then the case's `memory` runs      |
  *
- * RODATA lies directly before DATA. The pages before RODATA, around CODE and around STACK are unmapped.
+ * RODATA lies directly before DATA. The pages before RODATA, around CODE and around STACK are unmapped, as is page 0.
+ * Cases run in user mode as Linux sets it up: CS 0x33, SS 0x2B, DS ES FS GS 0, IF set (PUSHF shows it), IOPL 0.
  */
 
 /** Page size in bytes. */

@@ -79,6 +79,12 @@ describe.skipIf(unavailable)(`native driver${unavailable ? ` (skipped: ${unavail
     expect([...r.fx.slice(32, 42)]).toEqual([0, 0, 0, 0, 0, 0, 0, 0x80, 0xff, 0x3f]);
   });
 
+  it('runs cases with the segment registers of a Linux process', () => {
+    const selectors = [0, 1, 2, 3, 4, 5].map((s) => run(testCase([0x8c, 0xc0 | (s << 3)])).gpr[RAX]); // mov eax, sreg
+    expect(selectors).toEqual([0n, 0x33n, 0x2bn, 0n, 0n, 0n]);
+    expect(run(testCase([0x9c, 0x58])).gpr[RAX]).toBe(0x202n); // pushfq; pop rax
+  });
+
   it('returns the memory bytes that changed, and starts each case with fresh memory', () => {
     const address = DATA + 0xfff;
     const store = testCase([0x89, 0x03], { [RAX]: 0x1122_3344, [RBX]: address }); // mov [rbx], eax
