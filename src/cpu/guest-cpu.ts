@@ -33,6 +33,9 @@ export interface GuestCpu {
   /** Drops translated code of the pages [start, end) (byte addresses); of all pages when called without arguments. */
   dropCode(start?: number, end?: number): void;
 
+  /** Drops translated code whose bytes are in a frame. */
+  dropFrame(framePointer: number): void;
+
   /** Disassembles the instruction at a guest address for messages; null if it cannot be fetched. */
   describeInstruction(address: number): { bytes: Uint8Array; text: string } | null;
 }
@@ -48,4 +51,16 @@ export interface CpuHooks {
 
   /** Guest code was written to: drop the translations of the frame's code on every CPU; returns when all have. */
   codeWritten(cpu: GuestCpu, framePointer: number): void;
+
+  /**
+   * A frame holds translated code for the first time. Returns when no CPU has a write entry for it in its TLB, so that
+   * every later store to it takes the slow path and is noticed. (Nothing to do if no mapping of it is writable.)
+   */
+  codeMarked(cpu: GuestCpu, framePointer: number): void;
+
+  /**
+   * Runs `step` while every other CPU of the machine stands still outside of guest code: for locked accesses that no
+   * wasm atomic can do (misaligned, or 16 bytes). Sets CpuState.exclusive around it. Returns what `step` returns.
+   */
+  exclusive(cpu: GuestCpu, step: () => number): number;
 }

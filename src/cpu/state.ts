@@ -70,6 +70,8 @@ export const CpuState = struct({
   faultAddress: 'u64',
   /** An Exit: why the slow path of an access gave up. */
   exit: 'i32',
+  /** 1 while all other CPUs stand still for the instruction at RIP. */
+  exclusive: 'i32',
   /** 1 while one instruction may write to a page with translated code without leaving its region. */
   codeWriteAllowed: 'i32',
   /** Scratch arguments of helper calls. */
@@ -160,6 +162,10 @@ export const Exit = {
   restart: 4,
   /** The instruction at RIP is not implemented: #UD for the guest, a line on stderr for the user. */
   unimplemented: 5,
+  /** The instruction at RIP runs in TypeScript (the `execute` of its row). */
+  execute: 6,
+  /** The instruction at RIP needs all other CPUs to stand still: a locked access that wasm atomics cannot do. */
+  exclusive: 7,
 } as const;
 
 /** Exception vectors (SDM vol. 3, table 6-1). */

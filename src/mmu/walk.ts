@@ -4,7 +4,7 @@ import { PAGE_SHIFT, PAGE_SIZE } from '../memory/memory.js';
 import { Code } from '../wasm/code.js';
 import type { ModuleWriter } from '../wasm/module.js';
 import { Atomic, Op, Type } from '../wasm/opcodes.js';
-import { Pte } from './pte-bits.js';
+import { Pte } from './pte.js';
 import { TLB_ENTRIES, TlbEntry } from './tlb.js';
 
 /**

@@ -201,9 +201,9 @@ export class Code {
     return ++this.depth;
   }
 
-  if(type: number = Type.none): Label {
-    this.byte(Op.if).byte(type);
-    return ++this.depth;
+  if(type: number = Type.none): this {
+    this.depth++;
+    return this.byte(Op.if).byte(type);
   }
 
   else(): this {

@@ -1,0 +1,700 @@
+import { CcKind, ccOp, Flag } from '../cpu/flags.js';
+import { CpuState, Exit, JUMP_ENTRIES, JumpEntry } from '../cpu/state.js';
+import { PAGE_SHIFT } from '../memory/memory.js';
+import { TlbEntry } from '../mmu/tlb.js';
+import { tlbIndex } from '../mmu/walk.js';
+import { Code, type Label } from '../wasm/code.js';
+import { Op, Type } from '../wasm/opcodes.js';
+import { HELPERS, type HelperName } from './helpers.js';
+import type { Insn, MemOperand, Operand } from './insn.js';
+import { sizeMask, type Width, width } from './width.js';
+
+/** x86 condition codes, as in the low four bits of Jcc, SETcc and CMOVcc opcodes. */
+export const Cc = { o: 0, no: 1, b: 2, ae: 3, e: 4, ne: 5, be: 6, a: 7, s: 8, ns: 9, p: 10, np: 11, l: 12, ge: 13, le: 14, g: 15 } as const;
+
+/** A writable memory operand in the middle of a read-modify-write: `pointer` (i32 local) is valid until `commit`. */
+export interface Modify {
+  readonly address: number;
+  readonly pointer: number;
+  readonly size: number;
+}
+
+/**
+ * Writes the body of one region's function: what all instruction families share.
+ *
+ * Guest registers used by the region live in wasm locals, loaded at entry and written back at the one exit; they are
+ * always valid at a fault, provided that a lowering changes no register, flag or memory before its last access that can fault.
+ * Temporaries are allocated from a pool with `temp` and given back at the end of the instruction.
+ */
+export class Emitter {
+  /** The function's only parameter: pointer of the CPU block. */
+  static readonly CPU = 0;
+
+  readonly c = new Code(1);
+  /** Label of the exit that continues elsewhere (RIP local set) or returns `status`. */
+  readonly exitLabel: Label;
+  /** Label of the exit for faults: nothing of the current instruction has happened. */
+  readonly faultLabel: Label;
+
+  private readonly gprLocals: (number | undefined)[] = [];
+  private readonly xmmLocals: (number | undefined)[] = [];
+  private gprWritten = 0;
+  private xmmWritten = 0;
+  private flagsTouched = false;
+  private pkruLocal: number | undefined;
+
+  readonly ripLocal: number;
+  readonly statusLocal: number;
+  readonly budgetLocal: number;
+  private readonly ipLocal: number;
+  private readonly leftLocal: number;
+  private readonly ccDst: number;
+  private readonly ccSrc: number;
+  private readonly ccSrc2: number;
+  private readonly ccOpLocal: number;
+  /** Operands and result of the last flag-setting instruction, as long as `cc` says that they are known. */
+  private readonly known = { a32: 0, b32: 0, r32: 0, a64: 0, b64: 0, r64: 0 };
+
+  /** The last flag-writing operation, if the same on every path to here; null: only the locals know. */
+  cc: { kind: number; size: number } | null = null;
+  /** Set by the region builder: nobody will see the flags that the current instruction writes. */
+  flagsDead = false;
+
+  private readonly pool = new Map<number, number[]>();
+  private readonly taken: [number, number][] = [];
+  readonly helpers: HelperName[] = [];
+
+  private insn!: Insn;
+  private left = 0;
+  private faultPrepared = false;
+
+  constructor(readonly entry: number) {
+    const c = this.c;
+    this.ripLocal = c.local(Type.i64);
+    this.statusLocal = c.local(Type.i32);
+    this.budgetLocal = c.local(Type.i32);
+    this.ipLocal = c.local(Type.i32);
+    this.leftLocal = c.local(Type.i32);
+    this.ccDst = c.local(Type.i64);
+    this.ccSrc = c.local(Type.i64);
+    this.ccSrc2 = c.local(Type.i64);
+    this.ccOpLocal = c.local(Type.i32);
+    for (const name of ['a32', 'b32', 'r32'] as const) this.known[name] = c.local(Type.i32);
+    for (const name of ['a64', 'b64', 'r64'] as const) this.known[name] = c.local(Type.i64);
+    this.exitLabel = c.block();
+    this.faultLabel = c.block();
+  }
+
+  // --- one instruction -------------------------------------------------------------------------------------------------
+
+  /** @param left instructions of the block from this one on, itself included */
+  begin(insn: Insn, left: number): void {
+    this.insn = insn;
+    this.left = left;
+    this.faultPrepared = false;
+  }
+
+  /** Gives the instruction's temporaries back. */
+  finishInsn(): void {
+    for (const [type, local] of this.taken) this.pool.get(type)!.push(local);
+    this.taken.length = 0;
+  }
+
+  /** A temporary local of a wasm type, valid until the end of the instruction. Its initial value is undefined. */
+  temp(type: number): number {
+    let free = this.pool.get(type);
+    if (!free) this.pool.set(type, (free = []));
+    const local = free.pop() ?? this.c.local(type);
+    this.taken.push([type, local]);
+    return local;
+  }
+
+  /** Pops the value on the stack into a fresh temporary. */
+  toTemp(type: number): number {
+    const local = this.temp(type);
+    this.c.set(local);
+    return local;
+  }
+
+  /** Function index of a helper, importing it on first use. */
+  helper(name: HelperName): number {
+    const known = this.helpers.indexOf(name);
+    return known >= 0 ? known : this.helpers.push(name) - 1;
+  }
+
+  callHelper(name: HelperName): void {
+    void HELPERS;
+    this.c.call(this.helper(name));
+  }
+
+  // --- registers -------------------------------------------------------------------------------------------------------
+
+  /** Local (i64) of a general-purpose register that is read. */
+  gpr(num: number): number {
+    return (this.gprLocals[num] ??= this.c.local(Type.i64));
+  }
+
+  /** Local (i64) of a general-purpose register that is written. */
+  gprW(num: number): number {
+    this.gprWritten |= 1 << num;
+    return this.gpr(num);
+  }
+
+  /** Local (v128) of an XMM register that is read. */
+  xmm(num: number): number {
+    return (this.xmmLocals[num] ??= this.c.local(Type.v128));
+  }
+
+  xmmW(num: number): number {
+    this.xmmWritten |= 1 << num;
+    return this.xmm(num);
+  }
+
+  /** Pushes a register operand, zero-extended to its width. */
+  readReg(op: Operand & { kind: 'reg' }): void {
+    const c = this.c;
+    c.get(this.gpr(op.num));
+    switch (op.class) {
+      case '64':
+        return;
+      case '32':
+        c.op(Op.i32_wrap_i64);
+        return;
+      case '16':
+        c.op(Op.i32_wrap_i64).i32(0xffff).op(Op.i32_and);
+        return;
+      case 'low8':
+        c.op(Op.i32_wrap_i64).i32(0xff).op(Op.i32_and);
+        return;
+      case 'high8':
+        c.op(Op.i32_wrap_i64).i32(8).op(Op.i32_shr_u).i32(0xff).op(Op.i32_and);
+        return;
+      default:
+        throw new Error(`not a general-purpose register: ${op.class}`);
+    }
+  }
+
+  /** Pops a value of the register's width into it: 32-bit writes clear the upper half, smaller ones merge. */
+  writeReg(op: Operand & { kind: 'reg' }): void {
+    const c = this.c;
+    const local = this.gprW(op.num);
+    switch (op.class) {
+      case '64':
+        c.set(local);
+        return;
+      case '32':
+        c.op(Op.i64_extend_i32_u).set(local);
+        return;
+      case '16':
+        c.op(Op.i64_extend_i32_u).i64(0xffff).op(Op.i64_and);
+        c.get(local).i64(-0x10000).op(Op.i64_and).op(Op.i64_or).set(local);
+        return;
+      case 'low8':
+        c.op(Op.i64_extend_i32_u).i64(0xff).op(Op.i64_and);
+        c.get(local).i64(-0x100).op(Op.i64_and).op(Op.i64_or).set(local);
+        return;
+      case 'high8':
+        c.op(Op.i64_extend_i32_u).i64(0xff).op(Op.i64_and).i64(8).op(Op.i64_shl);
+        c.get(local).i64(-0xff01).op(Op.i64_and).op(Op.i64_or).set(local);
+        return;
+      default:
+        throw new Error(`not a general-purpose register: ${op.class}`);
+    }
+  }
+
+  /** Pushes an immediate as a value of `size` bytes, zero-extended to its width. */
+  imm(value: number | bigint, size: number): void {
+    if (size === 8) this.c.i64(value);
+    else if (size === 4) this.c.i32(Number(BigInt.asIntN(32, BigInt(value))));
+    else this.c.i32(Number(value) & sizeMask(size));
+  }
+
+  /** Pushes operand `i` of `size` bytes, zero-extended to its width. */
+  readOp(i: number, size: number): void {
+    const op = this.insn.ops[i];
+    if (op.kind === 'reg') this.readReg(op);
+    else if (op.kind === 'imm') this.imm(op.value, size);
+    else {
+      this.ea();
+      this.load(size);
+    }
+  }
+
+  /** Pops a value of `size` bytes' width into operand `i`, a register or memory (with its access check: may fault). */
+  writeOp(i: number, size: number): void {
+    const op = this.insn.ops[i];
+    if (op.kind === 'reg') {
+      this.writeReg(op);
+      return;
+    }
+    const value = this.toTemp(width(size).type);
+    this.ea();
+    this.store(this.toTemp(Type.i64), value, size);
+  }
+
+  // --- memory ----------------------------------------------------------------------------------------------------------
+
+  /** Pushes the effective address (i64, segment base included) of the instruction's memory operand. */
+  ea(mem: MemOperand = this.insn.mem!): void {
+    const c = this.c;
+    let pushed = false;
+    const add = () => {
+      if (pushed) c.op(Op.i64_add);
+      pushed = true;
+    };
+    if (mem.base >= 0) {
+      c.get(this.gpr(mem.base));
+      add();
+    }
+    if (mem.index >= 0) {
+      c.get(this.gpr(mem.index));
+      if (mem.scale > 1) c.i64(Math.log2(mem.scale)).op(Op.i64_shl);
+      add();
+    }
+    if (!pushed || mem.disp !== 0) {
+      c.i64(mem.disp);
+      add();
+    }
+    if (mem.addressSize === 4) c.op(Op.i32_wrap_i64).op(Op.i64_extend_i32_u);
+    if (mem.segment !== 'none') {
+      c.get(Emitter.CPU).mem(Op.i64_load, mem.segment === 'fs' ? CpuState.fsBase : CpuState.gsBase);
+      c.op(Op.i64_add);
+    }
+  }
+
+  /** Pops an address (i64); pushes the value of `size` bytes there, zero-extended to its width. */
+  load(size: number): void {
+    this.readPointer(size);
+    this.c.mem(LOADS[size]);
+  }
+
+  /** Pops an address (i64); pushes a pointer (i32) to `size` bytes that may be read. Leaves the region on a fault. */
+  readPointer(size: number): void {
+    const c = this.c;
+    const address = this.temp(Type.i64);
+    c.set(address);
+    const pointer = this.temp(Type.i32);
+    this.check(address, size, CpuState.tlbRead);
+    c.if();
+    c.get(Emitter.CPU).get(address).i32(size);
+    this.callHelper('load');
+    c.tee(pointer).op(Op.i32_eqz).brIf(this.faultLabel);
+    c.else();
+    this.hit(address, CpuState.tlbRead);
+    c.set(pointer).end();
+    c.get(pointer);
+  }
+
+  /** Stores the value in a local (of the width of `size`) at the address in a local (i64). */
+  store(address: number, value: number, size: number): void {
+    const c = this.c;
+    const opcode = STORES[size];
+    this.storeWith(address, size, (offset) => c.get(value).mem(opcode, offset));
+  }
+
+  /** A store of any type: `write(offset)` is called with the pointer on the stack and emits value and store opcode; twice, so it must be pure. */
+  storeWith(address: number, size: number, write: (offset: number) => void): void {
+    const c = this.c;
+    this.check(address, size, CpuState.tlbWrite);
+    c.if();
+    c.get(Emitter.CPU);
+    write(CpuState.bounce);
+    c.get(Emitter.CPU).get(address).i32(size);
+    this.callHelper('store');
+    c.op(Op.i32_eqz).brIf(this.faultLabel);
+    c.else();
+    this.hit(address, CpuState.tlbWrite);
+    write(0);
+    c.end();
+  }
+
+  /** Pops an address (i64); makes `size` bytes there readable and writable through `pointer` until `commit`. */
+  modify(size: number): Modify {
+    const c = this.c;
+    const address = this.temp(Type.i64);
+    c.set(address);
+    const pointer = this.temp(Type.i32);
+    this.check(address, size, CpuState.tlbWrite);
+    c.if();
+    c.get(Emitter.CPU).get(address).i32(size);
+    this.callHelper('modify');
+    c.tee(pointer).op(Op.i32_eqz).brIf(this.faultLabel);
+    c.else();
+    this.hit(address, CpuState.tlbWrite);
+    c.set(pointer).end();
+    return { address, pointer, size };
+  }
+
+  /** After the last store through a `modify` pointer: carries bounced bytes to their two pages. Cannot fault. */
+  commit({ address, pointer, size }: Modify): void {
+    if (size === 1) return;
+    const c = this.c;
+    c.get(pointer).get(Emitter.CPU).i32(CpuState.bounce).op(Op.i32_add).op(Op.i32_eq);
+    c.if();
+    c.get(Emitter.CPU).get(address).i32(size);
+    this.callHelper('store');
+    c.op(Op.drop).end();
+  }
+
+  /** Pops a pointer; pushes the `size` bytes it points to, zero-extended to their width. */
+  loadFrom(size: number): void {
+    this.c.mem(LOADS[size]);
+  }
+
+  /** Pops a value of the width of `size` and, below it, the pointer to store it at. */
+  storeTo(size: number): void {
+    this.c.mem(STORES[size]);
+  }
+
+  /** Pushes whether the TLB misses for `size` bytes at `address` (i64 local). Prepares for a fault of this instruction. */
+  private check(address: number, size: number, tlb: number): void {
+    this.mayFault();
+    const c = this.c;
+    this.pkruLocal ??= c.local(Type.i64);
+    const entry = this.temp(Type.i32);
+    c.get(address);
+    tlbIndex(c);
+    c.get(Emitter.CPU).op(Op.i32_add).tee(entry);
+    this.entryLocal = entry;
+    c.mem(Op.i64_load, tlb + TlbEntry.page);
+    c.get(address);
+    if (size > 1) c.i64(size - 1).op(Op.i64_add);
+    c.i64(PAGE_SHIFT).op(Op.i64_shr_u).op(Op.i64_xor);
+    c.get(entry).mem(Op.i64_load32_u, tlb + TlbEntry.deny).get(this.pkruLocal).op(Op.i64_and);
+    c.op(Op.i64_or).i64(0).op(Op.i64_ne);
+  }
+
+  private entryLocal = 0;
+
+  /** Pushes the pointer of a hit: after `check` of the same address. */
+  private hit(address: number, tlb: number): void {
+    this.c.get(this.entryLocal).mem(Op.i32_load, tlb + TlbEntry.addend);
+    this.c.get(address).op(Op.i32_wrap_i64).op(Op.i32_add);
+  }
+
+  // --- PKRU ------------------------------------------------------------------------------------------------------------
+
+  /** Pushes PKRU (i32). */
+  readPkru(): void {
+    this.c.globalGet(0);
+  }
+
+  /** Pops PKRU (i32): in force from the next access on. */
+  writePkru(): void {
+    this.pkruLocal ??= this.c.local(Type.i64);
+    const value = this.toTemp(Type.i32);
+    this.c.get(value).globalSet(0).get(value).op(Op.i64_extend_i32_u).set(this.pkruLocal);
+  }
+
+  // --- faults and exits ------------------------------------------------------------------------------------------------
+
+  /** To be called before anything that may leave the region within an instruction: notes where it is. */
+  mayFault(): void {
+    if (this.faultPrepared) return;
+    this.faultPrepared = true;
+    this.c.i32(this.insn.ip - this.entry).set(this.ipLocal);
+    this.c.i32(this.left).set(this.leftLocal);
+  }
+
+  /** Leaves the region with an exception at this instruction. */
+  raise(vector: number, errorCode = 0): void {
+    this.mayFault();
+    this.setVector(vector, errorCode);
+    this.leave(Exit.exception);
+  }
+
+  /** Notes which exception the region is about to be left with. */
+  setVector(vector: number, errorCode: number): void {
+    const c = this.c;
+    c.get(Emitter.CPU).i32(vector).mem(Op.i32_store, CpuState.vector);
+    c.get(Emitter.CPU).i32(errorCode).mem(Op.i32_store, CpuState.errorCode);
+    c.get(Emitter.CPU).i64(0).mem(Op.i64_store, CpuState.faultAddress);
+  }
+
+  /** Pops a condition (i32); raises if it is not zero. */
+  raiseIf(vector: number, errorCode = 0): void {
+    this.mayFault();
+    this.c.if();
+    this.raise(vector, errorCode);
+    this.c.end();
+  }
+
+  /** Leaves the region at this instruction, of which nothing has happened, for a reason of `Exit`. */
+  leave(exit: number): void {
+    this.mayFault();
+    this.c.get(Emitter.CPU).i32(exit).mem(Op.i32_store, CpuState.exit);
+    this.c.br(this.faultLabel);
+  }
+
+  /** Goes on at a known guest address, outside of the region. */
+  exitTo(target: number): void {
+    this.c.i64(target).set(this.ripLocal).br(this.exitLabel);
+  }
+
+  /** Pops the guest address (i64) at which to go on. */
+  exitIndirect(): void {
+    this.c.set(this.ripLocal).br(this.exitLabel);
+  }
+
+  /** Leaves with a status, RIP being `target`; the current instruction counts as executed. */
+  exitStatus(status: number, target: number): void {
+    this.c.i32(status).set(this.statusLocal);
+    this.exitTo(target);
+  }
+
+  // --- flags -----------------------------------------------------------------------------------------------------------
+
+  /** Locals for the operands and the result of a flag-setting instruction of a width: a, b, r. */
+  flagOperands(w: Width): { a: number; b: number; r: number } {
+    const k = this.known;
+    return w.is64 ? { a: k.a64, b: k.b64, r: k.r64 } : { a: k.a32, b: k.b32, r: k.r32 };
+  }
+
+  /**
+   * Records the flags of an operation whose operands and result are in the locals of `flagOperands`:
+   * r always; b as `ccSrc` for add, adc, sub, sbb, shl, shr; `carry` (i64 local) for adc, sbb (ccSrc2), inc, dec, mul (ccSrc).
+   * Sub-word results must be masked to their size. Must come after the instruction's last access that can fault.
+   */
+  setFlags(kind: number, size: number, carry?: number): void {
+    if (this.flagsDead) {
+      this.cc = null;
+      return;
+    }
+    this.flagsTouched = true;
+    const c = this.c;
+    const w = width(size);
+    const { b, r } = this.flagOperands(w);
+    const extend = (local: number) => {
+      c.get(local);
+      if (!w.is64) c.op(Op.i64_extend_i32_u);
+    };
+    extend(r);
+    c.set(this.ccDst);
+    if (kind === CcKind.inc || kind === CcKind.dec || kind === CcKind.mul) c.get(carry!).set(this.ccSrc);
+    else if (kind !== CcKind.logic) {
+      extend(b);
+      c.set(this.ccSrc);
+    }
+    if (kind === CcKind.adc || kind === CcKind.sbb) c.get(carry!).set(this.ccSrc2);
+    c.i32(ccOp(kind, size)).set(this.ccOpLocal);
+    this.cc = { kind, size };
+  }
+
+  /** Pops the six arithmetic flags (i32, other bits ignored) and makes them the flags. */
+  setFlagBits(): void {
+    this.flagsTouched = true;
+    this.c.op(Op.i64_extend_i32_u).set(this.ccSrc);
+    this.c.i32(ccOp(CcKind.flags, 1)).set(this.ccOpLocal);
+    this.cc = { kind: CcKind.flags, size: 1 };
+  }
+
+  /** Pushes the six arithmetic flags (i32) at their RFLAGS positions; other bits are 0. */
+  flagBits(): void {
+    this.flagsTouched = true;
+    const c = this.c;
+    if (this.cc?.kind === CcKind.flags) {
+      c.get(this.ccSrc).op(Op.i32_wrap_i64).i32(0x8d5).op(Op.i32_and);
+      return;
+    }
+    if (this.cc) c.i32(ccOp(this.cc.kind, this.cc.size));
+    else c.get(this.ccOpLocal);
+    c.get(this.ccDst).get(this.ccSrc).get(this.ccSrc2);
+    this.callHelper('flags');
+  }
+
+  /** Pushes 1 if the condition holds, else 0 (i32). */
+  condition(cc: number): void {
+    if (!this.knownCondition(cc)) this.computedCondition(cc);
+  }
+
+  /** Pushes CF as an i64 0 or 1. */
+  carry(): void {
+    this.condition(Cc.b);
+    this.c.op(Op.i64_extend_i32_u);
+  }
+
+  private computedCondition(cc: number): void {
+    const c = this.c;
+    this.flagBits();
+    const base = cc & ~1;
+    if (base === Cc.l || base === Cc.le) {
+      const flags = this.toTemp(Type.i32);
+      // SF is bit 7, OF bit 11.
+      c.get(flags).i32(4).op(Op.i32_shr_u).get(flags).op(Op.i32_xor).i32(Flag.SF).op(Op.i32_and);
+      if (base === Cc.le) c.get(flags).i32(Flag.ZF).op(Op.i32_and).op(Op.i32_or);
+    } else {
+      const mask = { [Cc.o]: Flag.OF, [Cc.b]: Flag.CF, [Cc.e]: Flag.ZF, [Cc.be]: Flag.CF | Flag.ZF, [Cc.s]: Flag.SF, [Cc.p]: Flag.PF }[base]!;
+      c.i32(mask).op(Op.i32_and);
+    }
+    c.op(Op.i32_eqz);
+    if (!(cc & 1)) c.op(Op.i32_eqz);
+  }
+
+  /** Emits a condition straight from the operands of the last flag-setting instruction where that is possible. */
+  private knownCondition(cc: number): boolean {
+    if (!this.cc || this.cc.kind === CcKind.flags) return false;
+    this.flagsTouched = true;
+    const { kind, size } = this.cc;
+    const c = this.c;
+    const w = width(size);
+    const { a, b, r } = this.flagOperands(w);
+    const negate = () => {
+      if (cc & 1) c.op(Op.i32_eqz);
+    };
+    /** Pushes a local, sign-extended within its width. */
+    const signed = (local: number) => {
+      c.get(local);
+      if (size === 1) c.op(Op.i32_extend8_s);
+      else if (size === 2) c.op(Op.i32_extend16_s);
+    };
+    const zero = () => (w.is64 ? c.i64(0) : c.i32(0));
+    const base = cc & ~1;
+    // ZF and SF come from the result alone, whatever the operation.
+    if (kind !== CcKind.mul) {
+      if (base === Cc.e) {
+        if (kind === CcKind.sub) c.get(a).get(b).op(cc & 1 ? w.ne : w.eq);
+        else {
+          c.get(r).op(w.eqz);
+          negate();
+        }
+        return true;
+      }
+      if (base === Cc.s) {
+        signed(r);
+        zero();
+        c.op(w.ltS);
+        negate();
+        return true;
+      }
+    }
+    if (kind === CcKind.sub) {
+      switch (base) {
+        case Cc.b:
+          c.get(a).get(b).op(cc & 1 ? w.geU : w.ltU);
+          return true;
+        case Cc.be:
+          c.get(a).get(b).op(cc & 1 ? w.gtU : w.leU);
+          return true;
+        case Cc.l:
+        case Cc.le:
+          signed(a);
+          signed(b);
+          c.op(base === Cc.l ? w.ltS : w.leS);
+          negate();
+          return true;
+      }
+    } else if (kind === CcKind.logic) {
+      switch (base) {
+        case Cc.b:
+        case Cc.o:
+          c.i32(cc & 1);
+          return true;
+        case Cc.be:
+          c.get(r).op(w.eqz);
+          negate();
+          return true;
+        case Cc.l:
+        case Cc.le:
+          signed(r);
+          zero();
+          c.op(base === Cc.l ? w.ltS : w.leS);
+          negate();
+          return true;
+      }
+    } else if (kind === CcKind.add && base === Cc.b) {
+      c.get(r).get(b).op(cc & 1 ? w.geU : w.ltU);
+      return true;
+    } else if ((kind === CcKind.inc || kind === CcKind.dec) && base === Cc.b) {
+      c.get(this.ccSrc).op(Op.i32_wrap_i64);
+      negate();
+      return true;
+    }
+    return false;
+  }
+
+  // --- the frame around the body ---------------------------------------------------------------------------------------
+
+  /** Closes the function: fault exit, write-back, chaining. Returns the body with locals and prologue. */
+  finish(chain: boolean): Uint8Array {
+    const c = this.c;
+    c.end(); // faultLabel
+    c.i64(this.entry).get(this.ipLocal).op(Op.i64_extend_i32_s).op(Op.i64_add).set(this.ripLocal);
+    c.get(this.budgetLocal).get(this.leftLocal).op(Op.i32_add).set(this.budgetLocal);
+    c.get(Emitter.CPU).mem(Op.i32_load, CpuState.exit).set(this.statusLocal);
+    c.end(); // exitLabel
+    this.transfer(c, true);
+    c.get(Emitter.CPU).get(this.budgetLocal).mem(Op.i32_store, CpuState.budget);
+    if (chain) {
+      c.get(this.statusLocal);
+      c.if();
+      this.storeRip(c);
+      c.get(this.statusLocal).ret();
+      c.end();
+      this.chain(c);
+    }
+    this.storeRip(c);
+    c.get(this.statusLocal);
+
+    const head = new Code(1);
+    head.get(Emitter.CPU).mem(Op.i32_load, CpuState.budget).tee(this.budgetLocal);
+    head.get(Emitter.CPU).mem(Op.i32_load, CpuState.interrupt).op(Op.i32_or).i32(0).op(Op.i32_lt_s);
+    head.if();
+    head.get(Emitter.CPU).i64(this.entry).mem(Op.i64_store, CpuState.rip);
+    head.i32(Exit.interrupt).ret();
+    head.end();
+    this.transfer(head, false);
+    if (this.pkruLocal !== undefined) head.globalGet(0).op(Op.i64_extend_i32_u).set(this.pkruLocal);
+    return c.finish(head);
+  }
+
+  private storeRip(c: Code): void {
+    c.get(Emitter.CPU).get(this.ripLocal).mem(Op.i64_store, CpuState.rip);
+  }
+
+  /** Registers and lazy flags between locals and the CPU block. */
+  private transfer(c: Code, out: boolean): void {
+    for (let n = 0; n < 16; n++) {
+      const local = this.gprLocals[n];
+      if (local === undefined || (out && !((this.gprWritten >> n) & 1))) continue;
+      if (out) c.get(Emitter.CPU).get(local).mem(Op.i64_store, CpuState.gpr + 8 * n);
+      else c.get(Emitter.CPU).mem(Op.i64_load, CpuState.gpr + 8 * n).set(local);
+    }
+    for (let n = 0; n < 16; n++) {
+      const local = this.xmmLocals[n];
+      if (local === undefined || (out && !((this.xmmWritten >> n) & 1))) continue;
+      if (out) c.get(Emitter.CPU).get(local).simdMem(V128_STORE, CpuState.xmm + 16 * n);
+      else c.get(Emitter.CPU).simdMem(V128_LOAD, CpuState.xmm + 16 * n).set(local);
+    }
+    if (!this.flagsTouched) return;
+    for (const [local, field] of [
+      [this.ccDst, CpuState.ccDst],
+      [this.ccSrc, CpuState.ccSrc],
+      [this.ccSrc2, CpuState.ccSrc2],
+    ]) {
+      if (out) c.get(Emitter.CPU).get(local).mem(Op.i64_store, field);
+      else c.get(Emitter.CPU).mem(Op.i64_load, field).set(local);
+    }
+    if (out) c.get(Emitter.CPU).get(this.ccOpLocal).mem(Op.i32_store, CpuState.ccOp);
+    else c.get(Emitter.CPU).mem(Op.i32_load, CpuState.ccOp).set(this.ccOpLocal);
+  }
+
+  /** Tail-calls the region at RIP if the jump cache knows it. */
+  private chain(c: Code): void {
+    const entry = this.temp(Type.i32);
+    c.get(this.ripLocal).op(Op.i32_wrap_i64).i32(JUMP_MASK).op(Op.i32_and).i32(4).op(Op.i32_shl);
+    c.get(Emitter.CPU).op(Op.i32_add).tee(entry).mem(Op.i64_load, CpuState.jumps + JumpEntry.rip);
+    c.get(this.ripLocal).op(Op.i64_eq);
+    c.if();
+    c.get(Emitter.CPU).get(entry).mem(Op.i32_load, CpuState.jumps + JumpEntry.slot).returnCallIndirect(0);
+    c.end();
+  }
+}
+
+const JUMP_MASK = JUMP_ENTRIES - 1;
+
+/** SIMD memory opcodes. */
+export const V128_LOAD = 0;
+export const V128_STORE = 11;
+
+const LOADS: Record<number, number> = { 1: Op.i32_load8_u, 2: Op.i32_load16_u, 4: Op.i32_load, 8: Op.i64_load };
+const STORES: Record<number, number> = { 1: Op.i32_store8, 2: Op.i32_store16, 4: Op.i32_store, 8: Op.i64_store };

@@ -1,0 +1,132 @@
+import { Code, Mnemonic } from 'iced-x86';
+import { Exit, Gpr, Vector } from '../../cpu/state.js';
+import { Op, Type } from '../../wasm/opcodes.js';
+import type { Emitter } from '../emitter.js';
+import type { Insn } from '../insn.js';
+import type { Flow, Row } from '../row.js';
+import { CONDITIONS, mnemonic, moveStackPointer, peekValue, pushValue } from './move.js';
+
+/** Jumps, calls, returns, loops, SYSCALL, software interrupts. */
+
+function target(insn: Insn): number {
+  const op = insn.ops[0];
+  if (op.kind !== 'branch') throw new Error('not a direct branch');
+  return op.target;
+}
+
+function jmp(e: Emitter, insn: Insn, flow: Flow): void {
+  if (insn.ops[0].kind === 'branch') {
+    flow.jump(target(insn));
+    return;
+  }
+  e.readOp(0, 8);
+  flow.indirect();
+}
+
+function call(e: Emitter, insn: Insn, flow: Flow): void {
+  const direct = insn.ops[0].kind === 'branch';
+  let to = 0;
+  if (!direct) {
+    e.readOp(0, 8);
+    to = e.toTemp(Type.i64);
+  }
+  e.c.i64(insn.next);
+  pushValue(e, e.toTemp(Type.i64), 8);
+  if (direct) flow.jump(target(insn));
+  else {
+    e.c.get(to);
+    flow.indirect();
+  }
+}
+
+function ret(e: Emitter, insn: Insn, flow: Flow): void {
+  peekValue(e, 8);
+  const to = e.toTemp(Type.i64);
+  const op = insn.ops[0];
+  moveStackPointer(e, 8 + (op?.kind === 'imm' ? Number(op.value) & 0xffff : 0));
+  e.c.get(to);
+  flow.indirect();
+}
+
+function jcc(cc: number) {
+  return (e: Emitter, insn: Insn, flow: Flow): void => {
+    e.condition(cc);
+    flow.branch(target(insn), insn.next);
+  };
+}
+
+/** JRCXZ and, with an address-size prefix, JECXZ. */
+function jrcxz(bits: 32 | 64) {
+  return (e: Emitter, insn: Insn, flow: Flow): void => {
+    e.c.get(e.gpr(Gpr.rcx));
+    if (bits === 32) e.c.op(Op.i32_wrap_i64).op(Op.i32_eqz);
+    else e.c.op(Op.i64_eqz);
+    flow.branch(target(insn), insn.next);
+  };
+}
+
+/** LOOP, LOOPE, LOOPNE: decrement RCX without touching flags; jump while it is not 0 and, if asked, ZF is as wanted. */
+function loop(zf: 'any' | 'set' | 'clear') {
+  return (e: Emitter, insn: Insn, flow: Flow): void => {
+    const c = e.c;
+    c.get(e.gpr(Gpr.rcx)).i64(1).op(Op.i64_sub);
+    if (ADDRESS32.has(insn.code)) c.i64(0xffffffff).op(Op.i64_and);
+    c.tee(e.gprW(Gpr.rcx)).op(Op.i64_eqz).op(Op.i32_eqz);
+    if (zf !== 'any') {
+      e.condition(zf === 'set' ? 4 : 5);
+      c.op(Op.i32_and);
+    }
+    flow.branch(target(insn), insn.next);
+  };
+}
+
+
+const ADDRESS32 = new Set<Code>([Code.Loop_rel8_64_ECX, Code.Loope_rel8_64_ECX, Code.Loopne_rel8_64_ECX]);
+
+/** SYSCALL: RCX = RIP of the next instruction, R11 = RFLAGS; the kernel reads flags from the lazy state itself. */
+function syscall(e: Emitter, insn: Insn, flow: Flow): void {
+  e.c.i64(insn.next).set(e.gprW(Gpr.rcx));
+  flow.status(Exit.syscall, insn.next);
+}
+
+/** An exception that is reported with RIP behind the instruction: #BP of INT3. */
+function trap(vector: number) {
+  return (e: Emitter, insn: Insn, flow: Flow): void => {
+    e.setVector(vector, 0);
+    flow.status(Exit.exception, insn.next);
+  };
+}
+
+/** An instruction that always faults in user mode. */
+function fault(vector: number) {
+  return (e: Emitter): void => e.raise(vector);
+}
+
+export const rows: readonly Row[] = [
+  { mnemonic: Mnemonic.Jmp, end: jmp },
+  { mnemonic: Mnemonic.Call, end: call },
+  { mnemonic: Mnemonic.Ret, end: ret },
+  ...CONDITIONS.map(([name, cc]): Row => ({ mnemonic: mnemonic(`J${name}`), end: jcc(cc) })),
+  { mnemonic: Mnemonic.Jrcxz, end: jrcxz(64) },
+  { mnemonic: Mnemonic.Jecxz, end: jrcxz(32) },
+  { mnemonic: Mnemonic.Loop, end: loop('any') },
+  { mnemonic: Mnemonic.Loope, end: loop('set') },
+  { mnemonic: Mnemonic.Loopne, end: loop('clear') },
+  { mnemonic: Mnemonic.Syscall, end: syscall },
+  { mnemonic: Mnemonic.Int3, end: trap(Vector.BP) },
+  { mnemonic: Mnemonic.Int1, end: trap(Vector.DB) },
+  { mnemonic: Mnemonic.Ud2, end: fault(Vector.UD) },
+  { mnemonic: Mnemonic.Ud1, end: fault(Vector.UD) },
+  { mnemonic: Mnemonic.Ud0, end: fault(Vector.UD) },
+  // Privileged instructions: #GP(0) at CPL 3 (SDM vol. 2, each page).
+  { mnemonic: Mnemonic.Hlt, end: fault(Vector.GP) },
+  { mnemonic: Mnemonic.Cli, end: fault(Vector.GP) },
+  { mnemonic: Mnemonic.Sti, end: fault(Vector.GP) },
+  { mnemonic: Mnemonic.Rdmsr, end: fault(Vector.GP) },
+  { mnemonic: Mnemonic.Wrmsr, end: fault(Vector.GP) },
+  { mnemonic: Mnemonic.Invlpg, end: fault(Vector.GP) },
+  { mnemonic: Mnemonic.Wbinvd, end: fault(Vector.GP) },
+  { mnemonic: Mnemonic.Clts, end: fault(Vector.GP) },
+  { mnemonic: Mnemonic.In, end: fault(Vector.GP) },
+  { mnemonic: Mnemonic.Out, end: fault(Vector.GP) },
+];

@@ -1,0 +1,33 @@
+import { Type } from '../wasm/opcodes.js';
+
+const { i32, i64, v128 } = Type;
+
+/**
+ * Functions that emitted regions may call, by name: the import module is 'h'. Those of wasm are exported by the runtime
+ * module (src/translate/runtime.ts), those of TypeScript by the CPU (src/translate/engine.ts). The first parameter is the CPU block.
+ */
+export const HELPERS = {
+  /** Memory access slow paths: src/mmu/walk.ts. */
+  load: { params: [i32, i64, i32], results: [i32] },
+  store: { params: [i32, i64, i32], results: [i32] },
+  modify: { params: [i32, i64, i32], results: [i32] },
+  /** (op, dst, src, src2) -> the six arithmetic flags: src/cpu/flags.ts. */
+  flags: { params: [i32, i64, i64, i64], results: [i32] },
+  /** High halves of 64x64-bit products. */
+  mulHighU: { params: [i64, i64], results: [i64] },
+  mulHighS: { params: [i64, i64], results: [i64] },
+  /** (cpu, high, low, divisor) -> 1 with quotient in arg0 and remainder in arg1, or 0 for #DE. */
+  divU: { params: [i32, i64, i64, i64], results: [i32] },
+  divS: { params: [i32, i64, i64, i64], results: [i32] },
+  /** (cpu, RIP of the instruction) -> Exit.next or why it stopped; runs `execute` of the instruction's row in TypeScript. */
+  execute: { params: [i32, i64], results: [i32] },
+  /** (cpu, x87 operation, pointer of operand or 0) -> result; see src/translate/families/x87.ts. */
+  x87: { params: [i32, i32, i32], results: [i32] },
+  /** (cpu, operation, imm | options, a, b) -> result; sets MXCSR flags; see src/translate/families/sse-float.ts. */
+  sse: { params: [i32, i32, i32, v128, v128], results: [v128] },
+  /** (cpu, source | value, destination, count, size) -> elements done: src/translate/runtime.ts. */
+  bulkCopy: { params: [i32, i64, i64, i64, i32], results: [i64] },
+  bulkFill: { params: [i32, i64, i64, i64, i32], results: [i64] },
+} as const satisfies Record<string, { params: readonly number[]; results: readonly number[] }>;
+
+export type HelperName = keyof typeof HELPERS;

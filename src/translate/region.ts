@@ -1,0 +1,176 @@
+import { FlowControl } from './flow-control.js';
+import type { Insn } from './insn.js';
+import { flowOf } from './flow-control.js';
+
+/** A basic block: instructions that run one after the other; only the last may transfer control. */
+export interface Block {
+  readonly start: number;
+  readonly insns: Insn[];
+  /** Addresses that follow within the region's instructions, known statically; others are exits. */
+  successors: number[];
+  /** Reverse postorder number; -1 while unreachable. */
+  order: number;
+  /** Immediate dominator; null for the entry. */
+  dominator: Block | null;
+  /** Blocks that this one immediately dominates. */
+  readonly dominated: Block[];
+  readonly predecessors: Block[];
+  isLoopHeader: boolean;
+  /** Reached by more than one forward edge: emitted behind a wasm block that those edges branch out of. */
+  isMerge: boolean;
+}
+
+/** Limits of one region. Found by measurement: larger ones compile longer for code that may run once. */
+const MAX_INSNS = 160;
+
+export interface Region {
+  readonly entry: number;
+  readonly blocks: Map<number, Block>;
+  readonly entryBlock: Block;
+  /** Virtual page numbers that the region's instructions lie in. */
+  readonly pages: Set<number>;
+}
+
+/**
+ * Finds the basic blocks reachable from `entry` by direct jumps.
+ * @param fetch decodes the instruction at an address; null if it cannot be fetched or is no instruction
+ * @param limit at most so many instructions
+ * @returns null if not even the first instruction can be fetched
+ */
+export function discover(entry: number, fetch: (ip: number) => Insn | null, limit = MAX_INSNS): Region | null {
+  const insns = new Map<number, Insn>();
+  const leaders = new Set<number>([entry]);
+  const queue = [entry];
+  const pages = new Set<number>();
+  for (let head = 0; head < queue.length && insns.size < limit; head++) {
+    let ip = queue[head];
+    while (!insns.has(ip) && insns.size < limit) {
+      const insn = fetch(ip);
+      if (!insn) break;
+      insns.set(ip, insn);
+      pages.add(Math.floor(ip / 4096));
+      pages.add(Math.floor((insn.next - 1) / 4096));
+      const flow = flowOf(insn);
+      if (flow.kind === FlowControl.next) {
+        ip = insn.next;
+        continue;
+      }
+      for (const target of flow.targets) {
+        if (!leaders.has(target)) {
+          leaders.add(target);
+          queue.push(target);
+        }
+      }
+      break;
+    }
+  }
+  if (!insns.has(entry)) return null;
+
+  const blocks = new Map<number, Block>();
+  for (const start of leaders) {
+    if (!insns.has(start)) continue;
+    const block = newBlock(start);
+    let insn = insns.get(start);
+    while (insn) {
+      block.insns.push(insn);
+      const flow = flowOf(insn);
+      if (flow.kind !== FlowControl.next) {
+        block.successors = [...flow.targets];
+        break;
+      }
+      if (leaders.has(insn.next) || !insns.has(insn.next)) {
+        block.successors = [insn.next];
+        break;
+      }
+      insn = insns.get(insn.next);
+    }
+    blocks.set(start, block);
+  }
+  const entryBlock = blocks.get(entry)!;
+  analyse(blocks, entryBlock);
+  return { entry, blocks, entryBlock, pages };
+}
+
+function newBlock(start: number): Block {
+  return {
+    start,
+    insns: [],
+    successors: [],
+    order: -1,
+    dominator: null,
+    dominated: [],
+    predecessors: [],
+    isLoopHeader: false,
+    isMerge: false,
+  };
+}
+
+/** Reverse postorder, dominators (Cooper, Harvey, Kennedy 2001), loop headers and merge blocks. */
+function analyse(blocks: Map<number, Block>, entry: Block): void {
+  const postorder: Block[] = [];
+  const visited = new Set<Block>();
+  // Iterative depth-first search: a region may be one long chain.
+  const stack: { block: Block; next: number }[] = [{ block: entry, next: 0 }];
+  visited.add(entry);
+  while (stack.length) {
+    const top = stack[stack.length - 1];
+    if (top.next < top.block.successors.length) {
+      const successor = blocks.get(top.block.successors[top.next++]);
+      if (successor && !visited.has(successor)) {
+        visited.add(successor);
+        stack.push({ block: successor, next: 0 });
+      }
+    } else {
+      postorder.push(top.block);
+      stack.pop();
+    }
+  }
+  const order = postorder.reverse();
+  order.forEach((block, i) => {
+    block.order = i;
+  });
+  for (const block of order)
+    for (const target of new Set(block.successors)) {
+      const successor = blocks.get(target);
+      if (successor) successor.predecessors.push(block);
+    }
+
+  for (let changed = true; changed; ) {
+    changed = false;
+    for (const block of order) {
+      if (block === entry) continue;
+      let dominator: Block | null = null;
+      for (const p of block.predecessors) {
+        if (p !== entry && !p.dominator) continue;
+        dominator = dominator ? intersect(dominator, p) : p;
+      }
+      if (block.dominator !== dominator) {
+        block.dominator = dominator;
+        changed = true;
+      }
+    }
+  }
+  for (const block of order) {
+    if (block.dominator) block.dominator.dominated.push(block);
+    let forward = 0;
+    for (const p of block.predecessors) {
+      if (p.order < block.order) forward++;
+      else if (dominates(block, p)) block.isLoopHeader = true;
+    }
+    block.isMerge = forward > 1;
+  }
+}
+
+function intersect(a: Block, b: Block): Block {
+  while (a !== b) {
+    while (a.order > b.order) a = a.dominator!;
+    while (b.order > a.order) b = b.dominator!;
+  }
+  return a;
+}
+
+/** Whether every path from the entry to `b` passes `a`. */
+export function dominates(a: Block, b: Block): boolean {
+  for (let at: Block | null = b; at; at = at.dominator) if (at === a) return true;
+  return false;
+}

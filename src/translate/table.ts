@@ -1,0 +1,39 @@
+import type { Insn } from './insn.js';
+import type { Row } from './row.js';
+import { rows as alu } from './families/alu.js';
+import { rows as bit } from './families/bit.js';
+import { rows as control } from './families/control.js';
+import { rows as move } from './families/move.js';
+import { rows as muldiv } from './families/muldiv.js';
+import { rows as shift } from './families/shift.js';
+import { rows as string } from './families/string.js';
+import { lockedRows, rows as atomic } from './families/atomic.js';
+import { rows as system } from './families/system.js';
+
+/** All instructions that Europa implements, by family. */
+export const ROWS: readonly Row[] = [
+  ...move,
+  ...alu,
+  ...shift,
+  ...muldiv,
+  ...bit,
+  ...control,
+  ...string,
+  ...atomic,
+  ...system,
+];
+
+const byCode: Row[] = [];
+const byMnemonic: Row[] = [];
+for (const row of ROWS) {
+  if (row.codes) for (const code of row.codes) byCode[code] = row;
+  else byMnemonic[row.mnemonic] = row;
+}
+
+const lockedByMnemonic: Row[] = [];
+for (const row of lockedRows) lockedByMnemonic[row.mnemonic] = row;
+
+/** The row of an instruction; undefined if Europa does not implement it. */
+export function rowOf(insn: Pick<Insn, 'code' | 'mnemonic' | 'lock'>): Row | undefined {
+  return (insn.lock ? lockedByMnemonic[insn.mnemonic] : undefined) ?? byCode[insn.code] ?? byMnemonic[insn.mnemonic];
+}

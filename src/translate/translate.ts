@@ -1,0 +1,157 @@
+import { Exit } from '../cpu/state.js';
+import type { Label } from '../wasm/code.js';
+import { ModuleWriter } from '../wasm/module.js';
+import { Op, Type } from '../wasm/opcodes.js';
+import { CpuState } from '../cpu/state.js';
+import { Emitter } from './emitter.js';
+import { HELPERS } from './helpers.js';
+import type { Insn } from './insn.js';
+import { type Block, dominates, type Region } from './region.js';
+import type { Flow } from './row.js';
+import { rowOf } from './table.js';
+
+/**
+ * Emits a region as a WebAssembly module that exports its function as 'r': (cpu) -> Exit.
+ *
+ * The control-flow graph becomes nested wasm blocks and loops along its dominator tree (Ramsey, "Beyond Relooper", 2022):
+ * a block is emitted inside its dominator's code; loop headers open a loop; blocks with several forward predecessors
+ * follow a wasm block that those predecessors branch out of. An edge that enters a loop from the side (irreducible)
+ * becomes an exit of the region, which is always correct.
+ *
+ * @param chain whether the region may jump straight into others; otherwise it returns to its caller
+ */
+export function emitRegion(region: Region, chain = true): Uint8Array<ArrayBuffer> {
+  const e = new Emitter(region.entry);
+  new RegionWriter(e, region).tree(region.entryBlock);
+  const body = e.finish(chain);
+  const m = new ModuleWriter();
+  m.type([Type.i32], [Type.i32]); // type 0: what return_call_indirect in the chain expects
+  for (const name of e.helpers) m.importFunc('h', name, HELPERS[name].params, HELPERS[name].results);
+  m.importMemory('e', 'm');
+  m.importTable('e', 't');
+  m.importGlobal('e', 'p', Type.i32);
+  m.export('r', m.func([Type.i32], [Type.i32], body));
+  return m.finish();
+}
+
+/** What is known about the lazy flags at the end of a block, for the only successor that can use it. */
+type KnownFlags = Emitter['cc'];
+
+class RegionWriter {
+  /** Wasm labels to branch to: of a loop header's loop, and of the block that a merge block follows. */
+  private readonly loops = new Map<Block, Label>();
+  private readonly merges = new Map<Block, Label>();
+
+  constructor(
+    private readonly e: Emitter,
+    private readonly region: Region,
+  ) {}
+
+  /** Emits a block and everything it dominates. */
+  tree(block: Block, flags: KnownFlags = null): void {
+    const { c } = this.e;
+    const merges = block.dominated.filter((b) => b.isMerge).sort((a, b) => b.order - a.order);
+    if (block.isLoopHeader) {
+      this.loops.set(block, c.loop());
+      this.checkBudget(block);
+      // The loop's back edges bring flags of their own.
+      this.within(block, merges, null);
+      c.end();
+    } else this.within(block, merges, flags);
+  }
+
+  /** Emits a block inside the wasm blocks of the merge blocks that it dominates, each followed by its merge block. */
+  private within(block: Block, merges: Block[], flags: KnownFlags): void {
+    const [last, ...rest] = merges;
+    if (!last) {
+      this.code(block, flags);
+      return;
+    }
+    this.merges.set(last, this.e.c.block());
+    this.within(block, rest, flags);
+    this.e.c.end();
+    this.tree(last);
+  }
+
+  /** The safe point of a loop: leaves when the budget is used up or an interrupt is pending. */
+  private checkBudget(header: Block): void {
+    const { e } = this;
+    const c = e.c;
+    c.get(e.budgetLocal).get(Emitter.CPU).mem(Op.i32_load, CpuState.interrupt).op(Op.i32_or).i32(0).op(Op.i32_lt_s);
+    c.if();
+    e.exitStatus(Exit.interrupt, header.start);
+    c.end();
+  }
+
+  private code(block: Block, flags: KnownFlags): void {
+    const { e } = this;
+    const c = e.c;
+    const { insns } = block;
+    const dead = deadFlags(insns);
+    e.cc = flags;
+    c.get(e.budgetLocal).i32(insns.length).op(Op.i32_sub).set(e.budgetLocal);
+    for (let i = 0; i < insns.length; i++) {
+      const insn = insns[i];
+      const row = rowOf(insn);
+      e.begin(insn, insns.length - i);
+      e.flagsDead = dead[i];
+      if (row?.lower) {
+        row.lower(e, insn);
+        e.finishInsn();
+        continue;
+      }
+      if (row?.end) row.end(e, insn, this.flow(block));
+      else e.leave(row?.execute ? Exit.execute : Exit.unimplemented);
+      e.finishInsn();
+      return;
+    }
+    this.goto(block, insns[insns.length - 1].next);
+  }
+
+  private flow(block: Block): Flow {
+    const { e } = this;
+    return {
+      jump: (target) => this.goto(block, target),
+      branch: (taken, otherwise) => {
+        const flags = e.cc;
+        e.c.if();
+        this.goto(block, taken);
+        e.c.else();
+        e.cc = flags;
+        this.goto(block, otherwise);
+        e.c.end();
+      },
+      indirect: () => e.exitIndirect(),
+      status: (exit, target) => e.exitStatus(exit, target),
+    };
+  }
+
+  /** An edge of the graph: a wasm branch, the target's code itself, or an exit. */
+  private goto(from: Block, target: number): void {
+    const { e } = this;
+    const to = this.region.blocks.get(target);
+    if (!to || to.order < 0) e.exitTo(target);
+    else if (to.order <= from.order) {
+      if (dominates(to, from)) e.c.br(this.loops.get(to)!);
+      else e.exitTo(target);
+    } else if (to.isMerge) e.c.br(this.merges.get(to)!);
+    else this.tree(to, e.cc);
+  }
+}
+
+/**
+ * For each instruction of a block, whether the flags it writes are overwritten before anything can see them.
+ * Anything that may leave the region sees them: memory accesses, exceptions, the block's end.
+ */
+function deadFlags(insns: readonly Insn[]): boolean[] {
+  const dead: boolean[] = new Array(insns.length).fill(false);
+  let overwritten = false;
+  for (let i = insns.length - 1; i >= 0; i--) {
+    const insn = insns[i];
+    const row = rowOf(insn);
+    dead[i] = overwritten;
+    if (!row?.lower || insn.flagsRead || insn.mem || row.mayRaise) overwritten = false;
+    else if (row.killsFlags) overwritten = true;
+  }
+  return dead;
+}
