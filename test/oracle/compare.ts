@@ -76,8 +76,16 @@ const UNDEFINED_BYTES: Record<string, readonly (readonly [number, number])[]> = 
   Fnsave_m94byte: [[6, 8]],
   Fnstenv_m28byte: [[12, 16]],
   Fnsave_m108byte: [[12, 16]],
-  Fxsave_m512byte: [[6, 18], [28, 4], [416, 96]], // biome-ignore format: one table
-  Fxsave64_m512byte: [[6, 18], [28, 4], [416, 96]], // biome-ignore format: one table
+  Fxsave_m512byte: [
+    [6, 18],
+    [28, 4],
+    [416, 96],
+  ],
+  Fxsave64_m512byte: [
+    [6, 18],
+    [28, 4],
+    [416, 96],
+  ],
 };
 
 /** The rules for a case's instruction: undefined flags as iced-x86 knows them, made exact for shifts by CL. */
