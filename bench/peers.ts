@@ -1,0 +1,103 @@
+/** `npm run bench:peers`: the same static programs natively, in qemu-user, in Linux under qemu-system, and in Europa. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { compileAll, repositoryRoot } from './compile.js';
+import { type Report, type Runs, render, summarise } from './peer-report.js';
+import { missing, type PeerName, peerNames, type RunOptions, runInLinux, runOnHost } from './peer-runs.js';
+import { type BenchProgram, benchPrograms, benchSource } from './programs.js';
+
+interface Options {
+  only: BenchProgram[];
+  peers: PeerName[];
+  rounds: number;
+  cpus: number;
+  timeout: number;
+  json: string;
+}
+
+function choose<T>(all: readonly T[], name: (item: T) => string): (text: string) => T[] {
+  return (text) => {
+    const wanted = text.split(',');
+    const unknown = wanted.filter((word) => !all.some((item) => name(item) === word));
+    if (unknown.length > 0)
+      throw new InvalidArgumentError(
+        `No such: ${unknown.join(', ')}. There are: ${all.map(name).join(', ')}.`,
+      );
+    return all.filter((item) => wanted.includes(name(item)));
+  };
+}
+
+function positive(text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('Not a positive number.');
+  return Number(text);
+}
+
+const command = new Command('bench:peers')
+  .description(
+    'Runs the same programs natively, in qemu-user, in Linux under qemu-system, and in Europa, in turn.',
+  )
+  .option(
+    '--only <programs>',
+    'programs, separated by commas',
+    choose(benchPrograms, (p) => p.name),
+    [...benchPrograms],
+  )
+  .option('--peers <peers>', `of ${peerNames.join(',')}`, choose(peerNames, String), [...peerNames])
+  .option('--rounds <n>', 'rounds; the table shows medians', positive, 3)
+  .option('--cpus <n>', 'CPUs of qemu-system and Europa', positive, 2)
+  .option('--timeout <seconds>', 'limit for one program', positive, 120)
+  .option('--json <file>', 'where all figures go', join(repositoryRoot, 'bench/out/peers.json'));
+
+async function compare(options: Options): Promise<void> {
+  const sources = [...options.only.map((program) => program.name), 'timed'];
+  const paths = await compileAll(
+    sources.map((name) => ({ path: benchSource(name), libc: 'glibc' as const })),
+  );
+  const built = options.only.map((program, index) => ({ name: program.name, path: paths[index]! }));
+  const runOptions: RunOptions = {
+    cpus: options.cpus,
+    timeoutSeconds: options.timeout,
+    timed: paths.at(-1)!,
+  };
+
+  const lacking: Report['missing'] = {};
+  const runs: Runs = new Map();
+  for (const peer of options.peers) {
+    const lack = missing(peer);
+    if (lack === undefined) runs.set(peer, []);
+    else lacking[peer] = lack;
+  }
+
+  for (let round = 1; round <= options.rounds; round++) {
+    for (const program of built)
+      for (const [peer, results] of runs) {
+        if (peer === 'qemu-system') continue;
+        progress(`round ${round}/${options.rounds}: ${program.name} in ${peer}`);
+        results.push(await runOnHost(peer, program, runOptions));
+      }
+    const inLinux = runs.get('qemu-system');
+    if (inLinux) {
+      progress(`round ${round}/${options.rounds}: all in qemu-system`);
+      inLinux.push(...(await runInLinux(built, runOptions)));
+    }
+  }
+  progress('');
+
+  const facts = { rounds: options.rounds, cpus: options.cpus, missing: lacking };
+  const report = summarise(options.only, runs, facts);
+  mkdirSync(dirname(options.json), { recursive: true });
+  writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
+  process.stdout.write(`${render(report, [...runs.keys()])}\nAll figures: ${options.json}\n`);
+}
+
+/** One line that replaces itself, on terminals only. */
+function progress(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+}
+
+command.parse();
+compare(command.opts<Options>()).catch((error: Error) => {
+  process.stderr.write(`bench:peers: ${error.message}\n`);
+  process.exitCode = 1;
+});
