@@ -24,6 +24,12 @@ export interface WalkFunctions {
   readonly translate: number;
 }
 
+/**
+ * Stands in for the error code (0) of a non-canonical address's exception until the engine has seen from the instruction
+ * whether it is #GP or, for an address relative to the stack segment, #SS.
+ */
+export const NON_CANONICAL = -1;
+
 /** Kinds of access to `translate`. */
 export const Access = { read: 0, write: 1, fetch: 2 } as const;
 
@@ -75,7 +81,7 @@ function walkBody(): Uint8Array {
   c.get(address).i64(47).op(Op.i64_shr_s).i64(1).op(Op.i64_add).i64(1).op(Op.i64_gt_u);
   c.if();
   c.get(cpu).i32(Vector.GP).mem(Op.i32_store, CpuState.vector);
-  c.get(cpu).i32(0).mem(Op.i32_store, CpuState.errorCode);
+  c.get(cpu).i32(NON_CANONICAL).mem(Op.i32_store, CpuState.errorCode);
   c.get(cpu).i64(0).mem(Op.i64_store, CpuState.faultAddress);
   c.i32(0).ret();
   c.end();

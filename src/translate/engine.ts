@@ -4,9 +4,9 @@ import { CpuState, cpuPointer, Exit, Gpr, JUMP_ENTRIES, JumpEntry, Vector } from
 import { Frame, MACHINE, Machine } from '../memory/layout.js';
 import { type Memory, PAGE_SHIFT, PAGE_SIZE } from '../memory/memory.js';
 import { TLB_ENTRIES, TLB_INVALID_PAGE, TlbEntry } from '../mmu/tlb.js';
-import { Access } from '../mmu/walk.js';
+import { Access, NON_CANONICAL } from '../mmu/walk.js';
 import { HELPERS } from './helpers.js';
-import { type Insn, InsnDecoder } from './insn.js';
+import { type Insn, InsnDecoder, usesStackSegment } from './insn.js';
 import { discover } from './region.js';
 import { type RuntimeExports, runtimeModule } from './runtime.js';
 import { rowOf } from './table.js';
@@ -115,9 +115,16 @@ export class Cpu implements GuestCpu {
       else if (exit === Exit.execute) exit = this.execute();
       else if (exit === Exit.exclusive) exit = this.hooks.exclusive(this, () => this.step());
     }
+    if (exit === Exit.exception && memory.load32(base + CpuState.errorCode) === NON_CANONICAL) this.nonCanonical();
     if (exit === Exit.syscall) memory.storeNumber(base + CpuState.gpr + 8 * Gpr.r11, this.rflags);
     memory.count(base + CpuState.instructions, before - memory.load32(base + CpuState.budget));
     return exit;
+  }
+
+  /** Decides between #GP and #SS for the non-canonical address of the instruction at RIP (SDM vol. 1, 3.3.7.1). */
+  private nonCanonical(): void {
+    const insn = this.fetch(this.rip, false);
+    this.setException(insn && usesStackSegment(insn) ? Vector.SS : Vector.GP, 0);
   }
 
   /** Runs the instruction at RIP alone, allowed to write over translated code. */

@@ -69,6 +69,16 @@ function classify(value: number, name: string): RegInfo {
   return { class: 'other', num: value, size: 0 };
 }
 
+/**
+ * Whether an instruction's memory access goes through SS by default: its base is RSP or RBP, or it uses the stack implicitly
+ * (its memory operand, if it has one, is then assumed not to be the culprit).
+ */
+export function usesStackSegment(insn: Insn): boolean {
+  const { mem } = insn;
+  if (!mem) return true;
+  return mem.segment === 'none' && (mem.base === 4 || mem.base === 5);
+}
+
 /** Number (0–15) of a general-purpose register used in an address; -1 for none or RIP. */
 function addressRegister(register: Register): number {
   const info = registers[register];
