@@ -123,22 +123,10 @@ store(27, 'fisttp m64', true, (env, a, view) => {
 store(28, 'fbstp', true, (env, a, view) => new Uint8Array(view.buffer).set(sf.f80ToBcd(env, a)));
 load(29, 'fld m32', 'f32', (env, m) => sf.f80FromF32(env, m.getUint32(0, true)));
 load(30, 'fld m64', 'f64', (env, m) => sf.f80FromF64(env, m.getUint32(4, true), m.getUint32(0, true)));
-load(31, 'fild m16', 'int', (env, m) => {
-  sf.begin(env);
-  return sf.f80FromI32(m.getInt16(0, true));
-});
-load(32, 'fild m32', 'int', (env, m) => {
-  sf.begin(env);
-  return sf.f80FromI32(m.getInt32(0, true));
-});
-load(33, 'fild m64', 'int', (env, m) => {
-  sf.begin(env);
-  return sf.f80FromI64(m.getUint32(4, true), m.getUint32(0, true));
-});
-load(34, 'fbld', 'bcd', (env, _, c) => {
-  sf.begin(env);
-  return sf.f80FromBcd(c.memory);
-});
+load(31, 'fild m16', 'int', (env, m) => sf.f80FromI32(env, m.getInt16(0, true)));
+load(32, 'fild m32', 'int', (env, m) => sf.f80FromI32(env, m.getInt32(0, true)));
+load(33, 'fild m64', 'int', (env, m) => sf.f80FromI64(env, m.getUint32(4, true), m.getUint32(0, true)));
+load(34, 'fbld', 'bcd', (env, _, c) => sf.f80FromBcd(env, c.memory));
 
 const memoryForm = (
   op: number,

@@ -4,7 +4,7 @@
  * Every operation takes an X87Env, reads its control word, and leaves there what the instruction does to the status
  * word. Stack checks (#IS), the top of stack, tags, pointers, ES and B are the caller's.
  */
-import { DE, IE, NEAREST, OE, PE, UE, overflowsToInfinity, roundToRange } from './rounding.js';
+import { DE, IE, OE, PE, UE, overflowsToInfinity, roundToRange } from './rounding.js';
 import { FINITE, INFINITY, QNAN, SNAN, UNSUPPORTED, Unpacked, ZERO, normalize } from './unpacked.js';
 
 /** A register's 80 bits. Treat as immutable: operations return their operands and shared constants. */
@@ -211,6 +211,3 @@ export function f80FromSafeInteger(n: number): F80 {
   normalize(R);
   return encode(R);
 }
-
-/** Whether rounding control is round-to-nearest; constants and tests of default environments use it. */
-export const roundsToNearest = (env: X87Env): boolean => roundingControl(env) === NEAREST;

@@ -1,5 +1,17 @@
 /** Bit-exact floating point of the x87 FPU and of SSE, without dependencies. */
-export * from './float80.js';
+export {
+  C0,
+  C1,
+  C2,
+  C3,
+  CC,
+  type F80,
+  F80_INDEFINITE,
+  F80_NEG_ZERO,
+  F80_ONE,
+  F80_ZERO,
+  X87Env,
+} from './float80.js';
 export { DE, DOWN, IE, NEAREST, OE, PE, TRUNCATE, UE, UP, ZE } from './rounding.js';
 export {
   MXCSR_DAZ,
@@ -16,3 +28,4 @@ export * from './x87-bcd.js';
 export * from './x87-compare.js';
 export * from './x87-convert.js';
 export * from './x87-remainder.js';
+export * from './x87-transcendental.js';

@@ -6,7 +6,8 @@ import { FINITE, setFromBigInt, significand } from './unpacked.js';
 const LIMIT = 10n ** 18n;
 
 /** FBLD: ten bytes, digits from the least significant, sign in bit 7 of the last. Invalid digits count as they stand. */
-export function f80FromBcd(bytes: Uint8Array): F80 {
+export function f80FromBcd(env: X87Env, bytes: Uint8Array): F80 {
+  begin(env);
   let m = 0n;
   for (let i = 8; i >= 0; i--) m = m * 100n + BigInt((bytes[i] >>> 4) * 10 + (bytes[i] & 15));
   const sign = bytes[9] >>> 7;

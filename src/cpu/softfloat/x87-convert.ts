@@ -71,16 +71,18 @@ export const f80FromF32 = (env: X87Env, bits: number): F80 => load(env, operandF
 /** FLD m64fp. */
 export const f80FromF64 = (env: X87Env, hi: number, lo: number): F80 => load(env, operandF64(hi, lo));
 
-/** FILD m16int and m32int: a signed 32-bit number, exactly. Raises nothing. */
-export function f80FromI32(n: number): F80 {
+/** FILD m16int and m32int: a signed 32-bit number, exactly. */
+export function f80FromI32(env: X87Env, n: number): F80 {
+  begin(env);
   if (n === 0) return F80_ZERO;
   R.setFinite(n < 0 ? 1 : 0, 31, Math.abs(n), 0, 0);
   normalize(R);
   return encode(R);
 }
 
-/** FILD m64int: the two's complement in two words, exactly. Raises nothing. */
-export function f80FromI64(hi: number, lo: number): F80 {
+/** FILD m64int: the two's complement in two words, exactly. */
+export function f80FromI64(env: X87Env, hi: number, lo: number): F80 {
+  begin(env);
   hi >>>= 0;
   lo >>>= 0;
   if (hi === 0 && lo === 0) return F80_ZERO;
