@@ -53,6 +53,8 @@ export interface Delivery {
   restorer: number;
   savedLow: number;
   savedHigh: number;
+  /** RFLAGS bits that only the frame shows: RF after a fault, which the processor pushes set (SDM vol. 3, 17.3.1.1). */
+  extraFlags: number;
 }
 
 /** Order of the sigcontext's registers from r8 on, as register numbers. */
@@ -76,11 +78,11 @@ const SIGCONTEXT_ORDER = [
 ] as const;
 
 const FRAME_WITHOUT_INFO = SigFrame.info;
-const RF = 0x1_0000;
+/** RFLAGS.RF: see Delivery.extraFlags. */
+export const RF = 0x1_0000;
 const AC = 0x4_0000;
-/** RFLAGS bits that rt_sigreturn takes from the frame (FIX_EFLAGS). */
-const RESTORED_FLAGS =
-  AC | Flag.OF | Flag.DF | Flag.TF | Flag.SF | Flag.ZF | Flag.AF | Flag.PF | Flag.CF | RF;
+/** RFLAGS bits that rt_sigreturn takes from the frame (FIX_EFLAGS without RF, which has no effect here). */
+const RESTORED_FLAGS = AC | Flag.OF | Flag.DF | Flag.TF | Flag.SF | Flag.ZF | Flag.AF | Flag.PF | Flag.CF;
 
 function copyWord64(memory: Memory, to: number, from: number): void {
   const i32 = memory.i32;
@@ -201,17 +203,16 @@ function composeFrame(
     copyWord64(memory, frame + SigFrame.r8 + 8 * i, base + CpuState.gpr + 8 * SIGCONTEXT_ORDER[i]);
   }
   copyWord64(memory, frame + SigFrame.rip, base + CpuState.rip);
-  memory.store32(frame + SigFrame.eflags, rflags);
+  memory.store32(frame + SigFrame.eflags, rflags | delivery.extraFlags);
   memory.u16[(frame + SigFrame.cs) >>> 1] = USER_CS;
   memory.u16[(frame + SigFrame.ss) >>> 1] = USER_SS;
   memory.store32(frame + SigFrame.err, memory.load32(signals + TaskSignals.errorCode));
   memory.store32(frame + SigFrame.trapno, memory.load32(signals + TaskSignals.trapNumber));
   copyWord64(memory, frame + SigFrame.cr2, signals + TaskSignals.faultAddress);
   memory.storeNumber(frame + SigFrame.fpstate, fpstate);
-  for (const field of [SigFrame.oldmask, SigFrame.sigmask]) {
-    memory.store32(frame + field, delivery.savedLow);
-    memory.store32(frame + field + 4, delivery.savedHigh);
-  }
+  memory.store32(frame + SigFrame.oldmask, delivery.savedLow);
+  memory.store32(frame + SigFrame.oldmask + 4, delivery.savedHigh);
+  copyWord64(memory, frame + SigFrame.sigmask, frame + SigFrame.oldmask);
   if (delivery.flags & Sa.SIGINFO) {
     const from = (signals + TaskSignals.info) >>> 2;
     const to = (frame + SigFrame.info) >>> 2;
