@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Builds the guest programs from C. The built files are in the repository: running Europa needs no compiler.
+#
+#   build.sh [FOLDER]     FOLDER defaults to bin/ beside this script; the same compiler gives the same bytes each time
+#
+# bin/toolchain.txt names the compiler and linker that the files in the repository were built with.
+set -euo pipefail
+shopt -s nullglob
+export LC_ALL=C
+here=$(cd "$(dirname "$0")" && pwd)
+out=$(mkdir -p "${1:-$here/bin}" && cd "${1:-$here/bin}" && pwd)
+objects=$(mktemp -d)
+trap 'rm -rf "$objects"' EXIT
+cd "$here" # relative names only: no path of this machine may get into a file
+
+# Baseline x86-64, general registers only: what an emulator at its very start can run.
+code=(-std=gnu11 -O2 -ffreestanding -fno-stack-protector -fno-pic -fno-ident -fcf-protection=none
+  -fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns -ffunction-sections -fdata-sections
+  -march=x86-64 -mtune=generic -mgeneral-regs-only -Wall -Wextra -Werror -Iinclude)
+link=(-nostdlib -static -no-pie -Wl,--gc-sections,--build-id=none,--strip-debug,--discard-locals
+  -Wl,-z,max-page-size=4096,-z,noseparate-code,-z,noexecstack,-z,norelro,--no-warn-rwx-segments)
+
+library=()
+for source in lib/*.c; do
+  object=$objects/$(basename "$source" .c).o
+  gcc "${code[@]}" -c "$source" -o "$object"
+  library+=("$object")
+done
+
+for source in *.c workloads/*.c; do
+  name=$(basename "$source" .c)
+  gcc "${code[@]}" -c "$source" -o "$objects/program.o"
+  gcc "${link[@]}" "$objects/program.o" "${library[@]}" -o "$out/$name"
+done
+
+gcc "${code[@]}" -fPIC -fvisibility=hidden -c vdso/vdso.c -o "$objects/vdso.o"
+gcc -nostdlib -shared -Wl,-T,vdso/vdso.lds,-soname,linux-vdso.so.1,--hash-style=both,--build-id=none,--strip-debug \
+  -Wl,-z,max-page-size=4096,-z,noexecstack,-z,norelro,--no-undefined "$objects/vdso.o" -o "$out/vdso.so"
+
+{ gcc --version | head -n 1; ld --version | head -n 1; } > "$out/toolchain.txt"
