@@ -92,6 +92,20 @@ function distance(a: sf.F80, b: sf.F80): number {
   return Math.abs(Number(ordinal(a) - ordinal(b)));
 }
 
+/** Finite operands for which the SDM leaves the result undefined: processors disagree. */
+function undefinedResult(i: Instruction, a: sf.F80): boolean {
+  const exp = (a.sexp & 0x7fff) - 0x3fff;
+  if (exp === 0x4000 || a.hi < 0x80000000) return false;
+  if (i.op === 50) return exp > 0 || (exp === 0 && (a.hi !== 0x80000000 || a.lo !== 0));
+  return i.op === 52 && exp >= -2;
+}
+
+/** The flags to compare: not PE where the result is exact, since processors raise it even then and needn't. */
+function comparableBits(i: Instruction, a: sf.F80): number {
+  const exact = (i.op === 50 || i.op === 51) && a.hi === 0x80000000 && a.lo === 0;
+  return exact ? 0x0007 | sf.C2 : 0x0027 | sf.C2;
+}
+
 const reason = missing();
 
 describe.skipIf(reason !== undefined)(
@@ -110,6 +124,7 @@ describe.skipIf(reason !== undefined)(
       const wrong: string[] = [];
       const env = new sf.X87Env();
       cases.forEach((c, n) => {
+        if (undefinedResult(i, c.a)) return;
         const at = n * 64;
         env.control = c.control;
         let [st0, st1] = i.run(env, c);
@@ -119,7 +134,7 @@ describe.skipIf(reason !== undefined)(
         const host1 = readF80(answers, at + 16);
         const sw = answers.getUint16(at + 48, true);
         const limit = i.op < 50 ? 0 : ((c.control >>> 10) & 3) === 0 ? 1 : 2;
-        const care = 0x0027 | sf.C2;
+        const care = comparableBits(i, c.a);
         if (distance(st0, host0) <= limit && distance(st1, host1) <= limit && ((status ^ sw) & care) === 0)
           return;
         wrong.push(

@@ -1,4 +1,12 @@
-/** Bit-exact floating point of the x87 FPU and of SSE, without dependencies. */
+/**
+ * Bit-exact floating point of the x87 FPU and of SSE, without dependencies.
+ *
+ * x87: set env.control, call the operation, then, unless env.suppressed, write the result, pop or push; in any case
+ * env.statusAfter(old) is the new status word (without the top of stack, which is the caller's).
+ *
+ * SSE: set env.mxcsr, sseBegin, one operation a lane, sseFinish; if that returns 0, write the results, else raise #XM; in
+ * any case env.mxcsr is the new MXCSR.
+ */
 export {
   C0,
   C1,

@@ -126,10 +126,10 @@ export function mulHigh(a: number, b: number): number {
   const a1 = a >>> 16;
   const b0 = b & 0xffff;
   const b1 = b >>> 16;
-  const mid = a1 * b0 + ((a0 * b0) >>> 16);
-  const mid2 = a0 * b1 + (mid & 0xffff);
-  // mid may pass 2^32, so no shift operators on it
-  return a1 * b1 + Math.floor(mid / 0x10000) + Math.floor(mid2 / 0x10000);
+  // each sum stays below 2^32, so 32-bit integer arithmetic is exact
+  const mid = (Math.imul(a1, b0) + (Math.imul(a0, b0) >>> 16)) >>> 0;
+  const mid2 = (Math.imul(a0, b1) + (mid & 0xffff)) >>> 0;
+  return (Math.imul(a1, b1) + (mid >>> 16) + (mid2 >>> 16)) >>> 0;
 }
 
 const mulLow = (a: number, b: number): number => Math.imul(a, b) >>> 0;
@@ -221,7 +221,7 @@ function divideDigit(digit: number, bh: number, bl: number): number {
   w1 += Math.floor(w0 / T);
   w0 = w0 >>> 0;
   w2 += Math.floor(w1 / T);
-  w1 = ((w1 % T) + T) % T;
+  w1 = w1 >>> 0;
   while (w2 < 0) {
     q--;
     w0 += bl;

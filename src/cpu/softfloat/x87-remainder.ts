@@ -50,6 +50,7 @@ function partialRemainder(env: X87Env, a: F80, b: F80, nearest: boolean): F80 {
   }
   const divisor = significand(B);
   if (d >= 64) {
+    // how far one step reduces is the processor's choice; this is what they do
     const n = 32 + (d & 31);
     const rest = (significand(A) << BigInt(n)) % divisor;
     env.cc = C2;
