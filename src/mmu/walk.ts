@@ -26,7 +26,7 @@ export interface WalkFunctions {
 
 /**
  * Stands in for the error code (0) of a non-canonical address's exception until the engine has seen from the instruction
- * whether it is #GP or, for an address relative to the stack segment, #SS.
+ * whether it is #GP or, for an address relative to the stack segment, #SS. CpuState.faultAddress has the address meanwhile.
  */
 export const NON_CANONICAL = -1;
 
@@ -54,8 +54,8 @@ export function addWalkFunctions(m: ModuleWriter, pageFault: number, codeWritten
   const translate = m.func([i32, i64, i32], [i32], translateBody(walk, pageFault));
   const writable = m.func([i32, i64, i32], [i32], writableBody(translate, codeWritten));
   const load = m.func([i32, i64, i32], [i32], loadBody(translate));
-  const store = m.func([i32, i64, i32], [i32], storeBody(writable));
-  const modify = m.func([i32, i64, i32], [i32], modifyBody(writable));
+  const store = m.func([i32, i64, i32], [i32], storeBody(writable, translate));
+  const modify = m.func([i32, i64, i32], [i32], modifyBody(writable, translate));
   return { load, store, modify, translate };
 }
 
@@ -82,7 +82,7 @@ function walkBody(): Uint8Array {
   c.if();
   c.get(cpu).i32(Vector.GP).mem(Op.i32_store, CpuState.vector);
   c.get(cpu).i32(NON_CANONICAL).mem(Op.i32_store, CpuState.errorCode);
-  c.get(cpu).i64(0).mem(Op.i64_store, CpuState.faultAddress);
+  c.get(cpu).get(address).mem(Op.i64_store, CpuState.faultAddress);
   c.i32(0).ret();
   c.end();
   c.get(address).i64(0).op(Op.i64_lt_s).brIf(fault);
@@ -212,10 +212,15 @@ function crosses(c: Code, address: number, size: number): void {
   c.get(address).op(Op.i32_wrap_i64).i32(PAGE_SIZE - 1).op(Op.i32_and).get(size).op(Op.i32_add).i32(PAGE_SIZE).op(Op.i32_gt_u);
 }
 
-/** Sets `first` to the bytes before the page boundary and `second` to the boundary's address. */
-function split(c: Code, address: number, first: number, second: number): void {
+/**
+ * Sets `first` to the bytes before the page boundary and `second` to the boundary's address. An access that runs into the
+ * non-canonical range raises its exception before anything is translated.
+ */
+function split(c: Code, address: number, first: number, second: number, translate: number): void {
   c.i32(0).get(address).op(Op.i32_wrap_i64).op(Op.i32_sub).i32(PAGE_SIZE - 1).op(Op.i32_and).set(first);
-  c.get(address).get(first).op(Op.i64_extend_i32_u).op(Op.i64_add).set(second);
+  c.get(address).get(first).op(Op.i64_extend_i32_u).op(Op.i64_add).tee(second);
+  c.i64(0x8000_0000_0000).op(Op.i64_eq);
+  c.if().get(0).get(second).i32(Access.read).call(translate).ret().end();
 }
 
 function loadBody(translate: number): Uint8Array {
@@ -228,7 +233,7 @@ function loadBody(translate: number): Uint8Array {
   crosses(c, address, size);
   c.op(Op.i32_eqz);
   c.if().get(cpu).get(address).i32(Access.read).call(translate).ret().end();
-  split(c, address, first, second);
+  split(c, address, first, second, translate);
   c.get(cpu).get(address).i32(Access.read).call(translate).tee(low).op(Op.i32_eqz);
   c.if().i32(0).ret().end();
   c.get(cpu).get(second).i32(Access.read).call(translate).tee(high).op(Op.i32_eqz);
@@ -240,7 +245,7 @@ function loadBody(translate: number): Uint8Array {
   return c.finish();
 }
 
-function storeBody(writable: number): Uint8Array {
+function storeBody(writable: number, translate: number): Uint8Array {
   const c = new Code(3);
   const [cpu, address, size] = [0, 1, 2];
   const first = c.local(i32);
@@ -265,7 +270,7 @@ function storeBody(writable: number): Uint8Array {
   c.get(low).get(cpu).i32(CpuState.bounce).op(Op.i32_add).get(size).memoryCopy();
   c.i32(1).ret();
   c.end();
-  split(c, address, first, second);
+  split(c, address, first, second, translate);
   c.get(cpu).get(address).get(first).call(writable).tee(low).op(Op.i32_eqz);
   c.if().i32(0).ret().end();
   c.get(cpu).get(second).get(size).get(first).op(Op.i32_sub).call(writable).tee(high).op(Op.i32_eqz);
@@ -277,7 +282,7 @@ function storeBody(writable: number): Uint8Array {
   return c.finish();
 }
 
-function modifyBody(writable: number): Uint8Array {
+function modifyBody(writable: number, translate: number): Uint8Array {
   const c = new Code(3);
   const [cpu, address, size] = [0, 1, 2];
   const first = c.local(i32);
@@ -287,7 +292,7 @@ function modifyBody(writable: number): Uint8Array {
   crosses(c, address, size);
   c.op(Op.i32_eqz);
   c.if().get(cpu).get(address).get(size).call(writable).ret().end();
-  split(c, address, first, second);
+  split(c, address, first, second, translate);
   c.get(cpu).get(address).get(first).call(writable).tee(low).op(Op.i32_eqz);
   c.if().i32(0).ret().end();
   c.get(cpu).get(second).get(size).get(first).op(Op.i32_sub).call(writable).tee(high).op(Op.i32_eqz);

@@ -6,7 +6,7 @@ import { type Memory, PAGE_SHIFT, PAGE_SIZE } from '../memory/memory.js';
 import { TLB_ENTRIES, TLB_INVALID_PAGE, TlbEntry } from '../mmu/tlb.js';
 import { Access, NON_CANONICAL } from '../mmu/walk.js';
 import { HELPERS } from './helpers.js';
-import { type Insn, InsnDecoder, usesStackSegment } from './insn.js';
+import { type Insn, InsnDecoder, isStackInstruction, usesStackSegment } from './insn.js';
 import { discover } from './region.js';
 import { type RuntimeExports, runtimeModule } from './runtime.js';
 import { rowOf } from './table.js';
@@ -123,8 +123,12 @@ export class Cpu implements GuestCpu {
 
   /** Decides between #GP and #SS for the non-canonical address of the instruction at RIP (SDM vol. 1, 3.3.7.1). */
   private nonCanonical(): void {
+    const { memory, base } = this;
+    const address = memory.u64[(base + CpuState.faultAddress) >>> 3];
+    const rsp = memory.u64[(base + CpuState.gpr + 8 * Gpr.rsp) >>> 3];
     const insn = this.fetch(this.rip, false);
-    this.setException(insn && usesStackSegment(insn) ? Vector.SS : Vector.GP, 0);
+    const stack = insn && (usesStackSegment(insn) || (isStackInstruction(insn) && near(address, rsp)));
+    this.setException(stack ? Vector.SS : Vector.GP, 0);
   }
 
   /** Runs the instruction at RIP alone, allowed to write over translated code. */
@@ -320,6 +324,11 @@ export class Cpu implements GuestCpu {
   }
 }
 
+
+/** Whether an address is one that PUSH, POP or CALL uses with this RSP. */
+function near(address: bigint, rsp: bigint): boolean {
+  return BigInt.asUintN(64, address - rsp + 8n) <= 16n;
+}
 
 function put<K, V>(map: Map<K, Set<V>>, key: K, value: V): void {
   const set = map.get(key);

@@ -1,4 +1,4 @@
-import { type Code, Decoder, DecoderOptions, Instruction, type Mnemonic, OpKind, Register, RflagsBits } from 'iced-x86';
+import { type Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register, RflagsBits } from 'iced-x86';
 import { Flag } from '../cpu/flags.js';
 
 /** Register classes as the lowering code distinguishes them. `high` are AH, CH, DH, BH. */
@@ -78,6 +78,13 @@ export function usesStackSegment(insn: Insn): boolean {
   if (!mem) return true;
   return mem.segment === 'none' && (mem.base === 4 || mem.base === 5);
 }
+
+/** Whether an instruction with a memory operand also accesses the stack. */
+export function isStackInstruction(insn: Insn): boolean {
+  return STACK_MNEMONICS.has(insn.mnemonic);
+}
+
+const STACK_MNEMONICS = new Set<Mnemonic>([Mnemonic.Push, Mnemonic.Pop, Mnemonic.Call]);
 
 /** Number (0–15) of a general-purpose register used in an address; -1 for none or RIP. */
 function addressRegister(register: Register): number {

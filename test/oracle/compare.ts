@@ -216,7 +216,10 @@ export function compareResults(
 
   const [want, got] = [expected.exception, actual.exception];
   const sameAddress = rules.partial || want?.address === got?.address;
-  if (want?.vector !== got?.vector || want?.errorCode !== got?.errorCode || !sameAddress) {
+  // From the last page of the lower half on, whether a page is present is the host kernel's affair, not the case's.
+  const hidden = want && want.vector === 14 && want.address >= 0x7fff_ffff_f000n ? 1 : 0;
+  const sameCode = ((want?.errorCode ?? 0) | hidden) === ((got?.errorCode ?? 0) | hidden);
+  if (want?.vector !== got?.vector || !sameCode || !sameAddress) {
     report('exception', exceptionText(want), exceptionText(got));
   }
   if (expected.rip !== actual.rip) report('rip', hex(expected.rip), hex(actual.rip));

@@ -30,11 +30,16 @@ const RMW = {
 
 type Size = 1 | 2 | 4 | 8;
 
-/** Leaves the region if the pointer is misaligned and this CPU does not run alone. */
+/** Pushes the low address bits that must be 0 for a wasm atomic. The pointer won't do: it may be that of the bounce area. */
+function misalignment(e: Emitter, m: Modify): void {
+  e.c.get(m.address).op(Op.i32_wrap_i64).i32(m.size - 1).op(Op.i32_and);
+}
+
+/** Leaves the region if the operand is misaligned and this CPU does not run alone. */
 function requireAtomic(e: Emitter, m: Modify): void {
   if (m.size === 1) return;
   const c = e.c;
-  c.get(m.pointer).i32(m.size - 1).op(Op.i32_and);
+  misalignment(e, m);
   c.if();
   c.get(Emitter.CPU).mem(Op.i32_load, CpuState.exclusive).op(Op.i32_eqz);
   c.if();
@@ -61,7 +66,8 @@ function atomic(e: Emitter, kind: keyof typeof RMW, m: Modify, operand: number, 
     aligned();
     return old;
   }
-  c.get(m.pointer).i32(size - 1).op(Op.i32_and).op(Op.i32_eqz);
+  misalignment(e, m);
+  c.op(Op.i32_eqz);
   c.if();
   aligned();
   c.else();
@@ -274,9 +280,6 @@ function cmpxchg(e: Emitter, insn: Insn): void {
     c.get(desired);
     e.writeReg(to);
     c.else();
-    // A 32-bit destination is rewritten, hence zero-extended, even on failure.
-    c.get(old);
-    e.writeReg(to);
     c.get(old);
     e.writeReg(accumulator);
     c.end();

@@ -143,15 +143,35 @@ function leave(e: Emitter): void {
   e.c.get(value).set(e.gprW(Gpr.rbp));
 }
 
+/** ENTER: pushes RBP, then (nesting level above 0) the enclosing frames' pointers and its own. */
 function enter(e: Emitter, insn: Insn): void {
-  // Nesting level 0, the only one compilers emit; others are refused in the row's condition below.
-  const [frame] = insn.ops;
-  e.c.get(e.gpr(Gpr.rbp));
-  const rbp = e.toTemp(Type.i64);
-  const address = stackAddress(e, -8);
-  e.store(address, rbp, 8);
-  e.c.get(address).set(e.gprW(Gpr.rbp));
-  e.c.get(address).i64(frame.kind === 'imm' ? Number(frame.value) & 0xffff : 0).op(Op.i64_sub).set(e.gprW(Gpr.rsp));
+  const c = e.c;
+  const [bytes, nesting] = insn.ops.map((op) => (op.kind === 'imm' ? Number(op.value) & 0xffff : 0));
+  const level = nesting & 31;
+  const size = insn.code === Code.Enterw_imm16_imm8 ? 2 : 8;
+  const { type } = width(size);
+  const pushed = (count: number, value: number) => e.store(stackAddress(e, -size * count), value, size);
+  e.readReg(implied(Gpr.rbp, size));
+  pushed(1, e.toTemp(type));
+  const frame = stackAddress(e, -size);
+  for (let i = 1; i < level; i++) {
+    c.get(e.gpr(Gpr.rbp)).i64(-size * i).op(Op.i64_add);
+    e.load(size);
+    pushed(1 + i, e.toTemp(type));
+  }
+  if (level > 0) {
+    c.get(frame);
+    if (size === 2) c.op(Op.i32_wrap_i64);
+    pushed(1 + level, e.toTemp(type));
+  }
+  // The stack must be writable at its new top too (SDM vol. 2, ENTER).
+  const top = stackAddress(e, -size * (1 + level) - bytes);
+  c.get(top);
+  e.modify(size);
+  c.get(top).set(e.gprW(Gpr.rsp));
+  c.get(frame);
+  if (size === 2) c.op(Op.i32_wrap_i64);
+  e.writeReg(implied(Gpr.rbp, size));
 }
 
 function cmov(cc: number) {

@@ -209,9 +209,9 @@ function rotateCarry(left: boolean) {
       if (size < 4) c.i32(bits + 1).op(Op.i32_rem_u);
       c.set(left32);
       c.get(a).set(r);
-      const topBit = (local: number) => {
+      const topBit = (local: number, below = 0) => {
         c.get(local);
-        constant(e, w, bits - 1);
+        constant(e, w, bits - 1 - below);
         c.op(w.shrU);
         if (w.is64) c.op(Op.i32_wrap_i64);
         c.i32(1).op(Op.i32_and);
@@ -222,10 +222,6 @@ function rotateCarry(left: boolean) {
         constant(e, w, position);
         c.op(w.shl).op(w.or);
       };
-      if (!left) {
-        topBit(r);
-        c.get(cf).op(Op.i32_xor).set(of);
-      }
       const done = c.block();
       const again = c.loop();
       c.get(left32).op(Op.i32_eqz).brIf(done);
@@ -250,10 +246,11 @@ function rotateCarry(left: boolean) {
       c.get(left32).i32(1).op(Op.i32_sub).set(left32).br(again);
       c.end();
       c.end();
-      if (left) {
-        topBit(r);
-        c.get(cf).op(Op.i32_xor).set(of);
-      }
+      // OF, architecturally defined for a count of 1: the bits on both sides of the result's top boundary differ.
+      topBit(r);
+      if (left) c.get(cf);
+      else topBit(r, 1);
+      c.op(Op.i32_xor).set(of);
       e.flagBits();
       c.i32(~(Flag.CF | Flag.OF)).op(Op.i32_and).get(cf).op(Op.i32_or).get(of).i32(11).op(Op.i32_shl).op(Op.i32_or);
       e.setFlagBits();
