@@ -116,8 +116,8 @@ function takesFirst(env: SseEnv, sign: number): boolean {
 function minMaxF32(env: SseEnv, sign: number, a: number, b: number): number {
   unpackF32(A, env, a);
   unpackF32(B, env, b);
-  if (takesFirst(env, sign)) return A.class === ZERO ? (a & 0x80000000) >>> 0 : a;
-  return B.class === ZERO ? (b & 0x80000000) >>> 0 : b;
+  if (takesFirst(env, sign)) return A.class === ZERO ? (a & 0x80000000) >>> 0 : a >>> 0;
+  return B.class === ZERO ? (b & 0x80000000) >>> 0 : b >>> 0;
 }
 
 function minMaxF64(env: SseEnv, sign: number, aHi: number, aLo: number, bHi: number, bLo: number): void {
@@ -125,8 +125,8 @@ function minMaxF64(env: SseEnv, sign: number, aHi: number, aLo: number, bHi: num
   unpackF64(B, env, bHi, bLo);
   const first = takesFirst(env, sign);
   const zero = (first ? A : B).class === ZERO;
-  env.hi = first ? aHi : bHi;
-  env.lo = first ? aLo : bLo;
+  env.hi = (first ? aHi : bHi) >>> 0;
+  env.lo = (first ? aLo : bLo) >>> 0;
   if (zero) {
     env.hi = (env.hi & 0x80000000) >>> 0;
     env.lo = 0;

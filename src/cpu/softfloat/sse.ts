@@ -1,9 +1,11 @@
 /**
  * The environment and formats of SSE's scalar operations (SDM vol. 1, chapters 4.8, 4.9, 10.2.3 and 11.5).
  *
- * An f32 is an unsigned 32-bit number; an f64 two of them, taken as (hi, lo) and returned in env.hi and env.lo. JavaScript
- * numbers would lose NaN payloads. A packed instruction runs the scalar operation once a lane in the same environment:
- * sseBegin, the lanes, then sseFinish says whether the results may be written.
+ * An f32 is a 32-bit word; an f64 two of them, taken as (hi, lo) and returned in env.hi and env.lo. Operand words may be
+ * signed or unsigned, results are unsigned. JavaScript numbers would lose NaN payloads.
+ *
+ * A packed instruction runs the scalar operation once a lane in the same environment: sseBegin, the lanes, then
+ * sseFinish says whether the results may be written.
  */
 import { DE, IE, OE, PE, UE, ZE, overflowsToInfinity, roundToRange } from './rounding.js';
 import { FINITE, INFINITY, QNAN, SNAN, Unpacked, ZERO, normalize } from './unpacked.js';

@@ -20,10 +20,10 @@ import { IE } from './rounding.js';
 import { INFINITY, QNAN, SNAN, UNSUPPORTED, ZERO } from './unpacked.js';
 
 /** Results of the ordered comparisons. */
-export const LESS = -1;
-export const EQUAL = 0;
-export const GREATER = 1;
-export const UNORDERED = 2;
+const LESS = -1;
+const EQUAL = 0;
+const GREATER = 1;
+const UNORDERED = 2;
 
 function compare(env: X87Env, a: F80, b: F80, memoryDenormal: boolean, quietNans: boolean): number {
   begin(env);
