@@ -76,13 +76,14 @@ function element(e: Emitter, insn: Insn, kind: Kind, size: number, step: number)
     }
     case 'scas':
     case 'cmps': {
+      // If both operands of CMPS fault, the host reports the one at RDI.
+      const second = load(Gpr.rdi);
       let first: number;
       if (kind === 'cmps') first = load(Gpr.rsi);
       else {
         e.readReg(implied(Gpr.rax, size));
         first = e.toTemp(type);
       }
-      const second = load(Gpr.rdi);
       const { a, b } = e.flagOperands(width(size));
       c.get(first).set(a).get(second).set(b);
       if (kind === 'cmps') advance(e, insn, Gpr.rsi, step);
