@@ -2,8 +2,8 @@ import { CpuState, cpuPointer, Interrupt } from '../cpu/state.js';
 import { MACHINE, Machine } from '../memory/layout.js';
 import type { Memory } from '../memory/memory.js';
 import { struct } from '../memory/struct.js';
-import { carve } from './carve.js';
-import { Root, rootPointer, setRoot } from './roots.js';
+import { heapAllocate } from '../memory/slab.js';
+import { rootPointer, setRoot, TaskRoot } from './roots.js';
 import { Task } from './task-layout.js';
 
 /**
@@ -42,14 +42,14 @@ export const CpuSlot = struct({
 });
 
 export function createRunQueue(memory: Memory, cpuCount: number, hostCores: number): void {
-  const queue = carve(memory, RunQueue.size);
+  const queue = heapAllocate(memory, RunQueue.size);
   memory.store32(queue + RunQueue.hostCores, hostCores);
-  memory.store32(queue + RunQueue.slots, carve(memory, cpuCount * CpuSlot.size));
-  setRoot(memory, Root.runQueue, queue);
+  memory.store32(queue + RunQueue.slots, heapAllocate(memory, cpuCount * CpuSlot.size));
+  setRoot(memory, TaskRoot.runQueue, queue);
 }
 
 export function runQueue(memory: Memory): number {
-  return rootPointer(memory, Root.runQueue);
+  return rootPointer(memory, TaskRoot.runQueue);
 }
 
 export function cpuSlot(memory: Memory, id: number): number {

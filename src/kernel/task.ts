@@ -2,8 +2,8 @@ import { initImage } from '../cpu/xsave.js';
 import { lock, unlock } from '../memory/lock.js';
 import type { Memory } from '../memory/memory.js';
 import { struct } from '../memory/struct.js';
-import { carve } from './carve.js';
-import { Root, rootPointer, setRoot } from './roots.js';
+import { heapAllocate } from '../memory/slab.js';
+import { rootPointer, setRoot, TaskRoot } from './roots.js';
 import { ProcessSignals } from './signal/state.js';
 import { Process, Task, TaskState } from './task-layout.js';
 
@@ -28,13 +28,13 @@ export const Tasks = struct({
 });
 
 export function createTasks(memory: Memory): void {
-  const tasks = carve(memory, Tasks.size);
+  const tasks = heapAllocate(memory, Tasks.size);
   memory.store32(tasks + Tasks.nextPid, FIRST_PID);
-  setRoot(memory, Root.tasks, tasks);
+  setRoot(memory, TaskRoot.tasks, tasks);
 }
 
 export function tasksPointer(memory: Memory): number {
-  return rootPointer(memory, Root.tasks);
+  return rootPointer(memory, TaskRoot.tasks);
 }
 
 /** A new tid; the caller holds Tasks.lock. 0 if all are taken. */
@@ -56,7 +56,7 @@ function takeTid(memory: Memory, tasks: number, task: number): number {
 /**
  * Makes a thread in state New: all zero, XSAVE image initial with PKRU 0, may run on any CPU, in its process's list.
  * Without a process it makes that too (pid = tid, no mm, no files).
- * @returns its pointer, or 0 if there are too many
+ * @returns its pointer, or 0 if there are too many or the kernel heap is full
  */
 export function createTask(memory: Memory, process = 0): number {
   const tasks = tasksPointer(memory);
@@ -69,16 +69,25 @@ export function createTask(memory: Memory, process = 0): number {
     number = Atomics.load(memory.i32, (task + Task.word) >>> 2) & SLEEP_NUMBER_MASK;
     memory.u8.fill(0, task, task + Task.size);
   } else {
-    task = carve(memory, Task.size);
+    task = heapAllocate(memory, Task.size);
+    if (task === 0) {
+      unlock(memory, tasks + Tasks.lock);
+      return 0;
+    }
   }
   const tid = takeTid(memory, tasks, task);
   if (tid === 0) {
-    memory.store32(task + Task.queueNext, memory.loadU32(tasks + Tasks.freeTasks));
-    memory.store32(tasks + Tasks.freeTasks, task);
+    recycle(memory, tasks, task);
     unlock(memory, tasks + Tasks.lock);
     return 0;
   }
   const owner = process === 0 ? createProcess(memory, tasks, tid, task) : process;
+  if (owner === 0) {
+    memory.store32(tasks + Tasks.byTid + tid * 4, 0);
+    recycle(memory, tasks, task);
+    unlock(memory, tasks + Tasks.lock);
+    return 0;
+  }
   Atomics.store(memory.i32, (task + Task.word) >>> 2, number | TaskState.New);
   memory.store32(task + Task.tid, tid);
   memory.store32(task + Task.process, owner);
@@ -102,7 +111,8 @@ function createProcess(memory: Memory, tasks: number, pid: number, leader: numbe
     memory.store32(tasks + Tasks.freeProcesses, memory.loadU32(process + Process.next));
     memory.u8.fill(0, process, process + Process.size);
   } else {
-    process = carve(memory, Process.size);
+    process = heapAllocate(memory, Process.size);
+    if (process === 0) return 0;
   }
   memory.store32(process + Process.pid, pid);
   memory.store32(process + Process.leader, leader);
@@ -153,9 +163,13 @@ export function unlinkTask(memory: Memory, task: number): number {
 export function freeTask(memory: Memory, task: number): void {
   const tasks = tasksPointer(memory);
   lock(memory, tasks + Tasks.lock);
+  recycle(memory, tasks, task);
+  unlock(memory, tasks + Tasks.lock);
+}
+
+function recycle(memory: Memory, tasks: number, task: number): void {
   memory.store32(task + Task.queueNext, memory.loadU32(tasks + Tasks.freeTasks));
   memory.store32(tasks + Tasks.freeTasks, task);
-  unlock(memory, tasks + Tasks.lock);
 }
 
 /**
