@@ -4,7 +4,11 @@ import { CpuState, Gpr } from '../cpu/state.js';
 import { MACHINE, Machine } from '../memory/layout.js';
 import type { Memory } from '../memory/memory.js';
 import type { UserMemory } from '../mmu/user-memory.js';
-import { Process, Task, WakeReason } from './task.js';
+import type { ConsoleOutput } from './console.js';
+import { Process, Task, WakeReason } from './task-layout.js';
+
+export { BLOCKED, type Handler, NO_RESULT, type Syscall, type SyscallTable } from './syscalls.js';
+export { WakeReason } from './task-layout.js';
 
 /** The kernel on one CPU: what a syscall handler or fault handler needs to know of where it runs. */
 export class KernelCpu {
@@ -20,11 +24,13 @@ export class KernelCpu {
 
   /**
    * @param user the current task's memory, as the kernel reaches it: honours PKRU, never blocks
+   * @param output where standard output and error go
    */
   constructor(
     readonly cpu: GuestCpu,
     readonly user: UserMemory,
     readonly clock: Clock,
+    readonly output: ConsoleOutput,
   ) {
     this.memory = cpu.memory;
   }
