@@ -19,6 +19,7 @@
 #include "europa/syscall.h"
 #include "europa/thread.h"
 #include "europa/vdso.h"
+#include "europa/workload.h"
 
 /* Exit status of the guest programs. */
 enum {
