@@ -36,6 +36,18 @@ export interface GuestCpu {
   /** Drops translated code whose bytes are in a frame. */
   dropFrame(framePointer: number): void;
 
+  /** Whether the processor offers protection keys (CPUID.7.0:ECX.PKU and OSPKE). */
+  readonly hasPku: boolean;
+
+  /** The time-stamp counter: ticks of TSC_HZ (src/cpu/cpuid.ts) since the machine's boot. */
+  timestamp(): number;
+
+  /**
+   * Pointer of a guest byte after all of the CPU's checks for an `Access` (src/mmu/walk.ts) and demand paging;
+   * 0 with the exception in CpuState.
+   */
+  translate(address: number, access: number): number;
+
   /** Disassembles the instruction at a guest address for messages; null if it cannot be fetched. */
   describeInstruction(address: number): { bytes: Uint8Array; text: string } | null;
 }
@@ -63,4 +75,7 @@ export interface CpuHooks {
    * wasm atomic can do (misaligned, or 16 bytes). Sets CpuState.exclusive around it. Returns what `step` returns.
    */
   exclusive(cpu: GuestCpu, step: () => number): number;
+
+  /** Nanoseconds since the machine's boot, by the machine's clock. */
+  now(cpu: GuestCpu): number;
 }

@@ -1,5 +1,5 @@
 import { CcKind, ccOp, Flag } from '../cpu/flags.js';
-import { CpuState, Exit, JUMP_ENTRIES, JumpEntry } from '../cpu/state.js';
+import { CpuState, Exit, JUMP_ENTRIES, JumpEntry, Vector } from '../cpu/state.js';
 import { PAGE_SHIFT } from '../memory/memory.js';
 import { TlbEntry } from '../mmu/tlb.js';
 import { tlbIndex } from '../mmu/walk.js';
@@ -268,14 +268,18 @@ export class Emitter {
     this.c.mem(LOADS[size]);
   }
 
-  /** Pops an address (i64); pushes a pointer (i32) to `size` bytes that may be read. Leaves the region on a fault. */
-  readPointer(size: number): void {
+  /**
+   * Pops an address (i64); pushes a pointer (i32) to `size` bytes that may be read. Leaves the region on a fault.
+   * @param aligned raises #GP(0) if the address is not a multiple of `size`
+   */
+  readPointer(size: number, aligned = false): void {
     const c = this.c;
     const address = this.temp(Type.i64);
     c.set(address);
     const pointer = this.temp(Type.i32);
-    this.check(address, size, CpuState.tlbRead);
+    this.check(address, size, CpuState.tlbRead, aligned);
     c.if();
+    if (aligned) this.requireAligned(address, size);
     c.get(Emitter.CPU).get(address).i32(size);
     this.callHelper('load');
     c.tee(pointer).op(Op.i32_eqz).brIf(this.faultLabel);
@@ -292,11 +296,15 @@ export class Emitter {
     this.storeWith(address, size, (offset) => c.get(value).mem(opcode, offset));
   }
 
-  /** A store of any type: `write(offset)` is called with the pointer on the stack and emits value and store opcode; twice, so it must be pure. */
-  storeWith(address: number, size: number, write: (offset: number) => void): void {
+  /**
+   * A store of any type: `write(offset)` is called with the pointer on the stack and emits value and store opcode; twice, so it must be pure.
+   * @param aligned raises #GP(0) if the address is not a multiple of `size`
+   */
+  storeWith(address: number, size: number, write: (offset: number) => void, aligned = false): void {
     const c = this.c;
-    this.check(address, size, CpuState.tlbWrite);
+    this.check(address, size, CpuState.tlbWrite, aligned);
     c.if();
+    if (aligned) this.requireAligned(address, size);
     c.get(Emitter.CPU);
     write(CpuState.bounce);
     c.get(Emitter.CPU).get(address).i32(size);
@@ -347,7 +355,7 @@ export class Emitter {
   }
 
   /** Pushes whether the TLB misses for `size` bytes at `address` (i64 local). Prepares for a fault of this instruction. */
-  private check(address: number, size: number, tlb: number): void {
+  private check(address: number, size: number, tlb: number, aligned = false): void {
     this.mayFault();
     const c = this.c;
     this.pkruLocal ??= c.local(Type.i64);
@@ -358,10 +366,19 @@ export class Emitter {
     this.entryLocal = entry;
     c.mem(Op.i64_load, tlb + TlbEntry.page);
     c.get(address);
-    if (size > 1) c.i64(size - 1).op(Op.i64_add);
+    // What is aligned to its size lies in one page: the alignment's check takes the place of the last byte's.
+    if (size > 1 && !aligned) c.i64(size - 1).op(Op.i64_add);
     c.i64(PAGE_SHIFT).op(Op.i64_shr_u).op(Op.i64_xor);
     c.get(entry).mem(Op.i64_load32_u, tlb + TlbEntry.deny).get(this.pkruLocal).op(Op.i64_and);
-    c.op(Op.i64_or).i64(0).op(Op.i64_ne);
+    c.op(Op.i64_or);
+    if (aligned) c.get(address).i64(size - 1).op(Op.i64_and).op(Op.i64_or);
+    c.i64(0).op(Op.i64_ne);
+  }
+
+  /** Raises #GP(0) if the address (i64 local) is not a multiple of `size`. */
+  private requireAligned(address: number, size: number): void {
+    this.c.get(address).op(Op.i32_wrap_i64).i32(size - 1).op(Op.i32_and);
+    this.raiseIf(Vector.GP);
   }
 
   private entryLocal = 0;
@@ -509,8 +526,17 @@ export class Emitter {
 
   /** Pushes CF as an i64 0 or 1. */
   carry(): void {
-    this.condition(Cc.b);
-    this.c.op(Op.i64_extend_i32_u);
+    if (this.knownCondition(Cc.b)) {
+      this.c.op(Op.i64_extend_i32_u);
+      return;
+    }
+    const c = this.c;
+    this.flagsTouched = true;
+    // In loops the last operation is often INC or DEC itself, which carries CF along.
+    c.get(this.ccOpLocal).i32(ccOp(CcKind.inc, 1)).op(Op.i32_sub).i32(8).op(Op.i32_lt_u);
+    c.if(Type.i64).get(this.ccSrc).else();
+    this.computedCondition(Cc.b);
+    c.op(Op.i64_extend_i32_u).end();
   }
 
   private computedCondition(cc: number): void {

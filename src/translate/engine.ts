@@ -1,4 +1,5 @@
 import type { CpuHooks, GuestCpu } from '../cpu/guest-cpu.js';
+import { TSC_HZ } from '../cpu/cpuid.js';
 import { ccOp, CcKind } from '../cpu/flags.js';
 import { CpuState, cpuPointer, Exit, Gpr, JUMP_ENTRIES, JumpEntry, Vector } from '../cpu/state.js';
 import { Frame, MACHINE, Machine } from '../memory/layout.js';
@@ -7,7 +8,7 @@ import { TLB_ENTRIES, TLB_INVALID_PAGE, TlbEntry } from '../mmu/tlb.js';
 import { Access, NON_CANONICAL } from '../mmu/walk.js';
 import { HELPERS } from './helpers.js';
 import { type Insn, InsnDecoder, isStackInstruction, usesStackSegment } from './insn.js';
-import { discover } from './region.js';
+import { COLD, discover, type Growth, HOT, SINGLE } from './region.js';
 import { type RuntimeExports, runtimeModule } from './runtime.js';
 import { rowOf } from './table.js';
 import { emitRegion } from './translate.js';
@@ -28,7 +29,13 @@ interface CachedRegion {
   readonly pages: readonly number[];
   /** Pointers of the frames that its bytes were in. */
   readonly frames: readonly number[];
+  readonly growth: Growth;
+  /** How often the budget ran out at its entry. */
+  samples: number;
 }
+
+/** A region at whose entry the budget ran out so often is grown. */
+const HOT_SAMPLES = 2;
 
 /**
  * One emulated CPU: runs guest code region by region, translating what it has not seen.
@@ -104,6 +111,22 @@ export class Cpu implements GuestCpu {
     return this.memory.loadNumber(this.base + CpuState.rip);
   }
 
+  /** Protection keys are what this machine is for: always there. */
+  readonly hasPku = true;
+
+  timestamp(): number {
+    return Math.floor((this.hooks.now(this) * TSC_HZ) / 1e9);
+  }
+
+  translate(address: number, access: number): number {
+    const high = Math.floor(address / 0x1_0000_0000) | 0;
+    const pointer = this.runtime.translate(this.base, address | 0 || address % 0x1_0000_0000, high, access) >>> 0;
+    if (pointer === 0 && this.memory.load32(this.base + CpuState.errorCode) === NON_CANONICAL) {
+      this.setException(Vector.GP, 0);
+    }
+    return pointer;
+  }
+
   run(): number {
     const { memory, base } = this;
     const before = memory.load32(base + CpuState.budget);
@@ -115,6 +138,7 @@ export class Cpu implements GuestCpu {
       else if (exit === Exit.execute) exit = this.execute();
       else if (exit === Exit.exclusive) exit = this.hooks.exclusive(this, () => this.step());
     }
+    if (exit === Exit.interrupt) this.sample(this.rip);
     if (exit === Exit.exception && memory.load32(base + CpuState.errorCode) === NON_CANONICAL) this.nonCanonical();
     if (exit === Exit.syscall) memory.storeNumber(base + CpuState.gpr + 8 * Gpr.r11, this.rflags);
     memory.count(base + CpuState.instructions, before - memory.load32(base + CpuState.budget));
@@ -134,7 +158,7 @@ export class Cpu implements GuestCpu {
   /** Runs the instruction at RIP alone, allowed to write over translated code. */
   private step(): number {
     const { memory, base } = this;
-    const region = discover(this.rip, (ip) => this.fetch(ip, false), 1);
+    const region = discover(this.rip, (ip) => this.fetch(ip, false), SINGLE);
     if (!region) return Exit.exception;
     const instance = new WebAssembly.Instance(new WebAssembly.Module(emitRegion(region, false)), this.imports);
     memory.store32(base + CpuState.codeWriteAllowed, 1);
@@ -162,7 +186,7 @@ export class Cpu implements GuestCpu {
 
   /** The table slot of the region at `rip`, translated now if need be; 0 if it can't be fetched (exception in CpuState). */
   private lookup(rip: number): number {
-    const region = this.regions.get(rip) ?? this.translate(rip);
+    const region = this.regions.get(rip) ?? this.compile(rip, COLD);
     if (!region) return 0;
     const entry = (this.base + CpuState.jumps + (rip % JUMP_ENTRIES) * JumpEntry.size) >>> 0;
     this.memory.storeNumber(entry + JumpEntry.rip, rip);
@@ -170,21 +194,33 @@ export class Cpu implements GuestCpu {
     return region.slot;
   }
 
-  private translate(rip: number): CachedRegion | null {
-    const found = discover(rip, (ip) => this.fetch(ip, ip === rip));
+  /** @param slot where to put it: that of the region it replaces */
+  private compile(rip: number, growth: Growth, slot?: number): CachedRegion | null {
+    const found = discover(rip, (ip) => this.fetch(ip, ip === rip), growth);
     if (!found) return null;
     const instance = new WebAssembly.Instance(new WebAssembly.Module(emitRegion(found)), this.imports);
-    const slot = this.freeSlots.pop() ?? this.nextSlot++;
+    slot ??= this.freeSlots.pop() ?? this.nextSlot++;
     if (slot >= this.table.length) this.table.grow(this.table.length);
     this.table.set(slot, instance.exports['r']);
     const pages = [...found.pages];
     const frames = pages.map((page) => (this.codePointer(page * PAGE_SIZE) & -PAGE_SIZE) >>> 0);
-    const region: CachedRegion = { slot, entry: rip, pages, frames };
+    const region: CachedRegion = { slot, entry: rip, pages, frames, growth, samples: 0 };
     this.regions.set(rip, region);
     for (const page of pages) put(this.byPage, page, region);
     for (const frame of frames) put(this.byFrame, frame, region);
     this.memory.count(this.base + CpuState.regionsTranslated);
     return region;
+  }
+
+  /**
+   * The budget ran out at `rip`, a region's entry or a loop's header: a sample of where time goes. Hot regions are translated
+   * again with more in them, in the same slot, so that all links to them stay good.
+   */
+  private sample(rip: number): void {
+    const region = this.regions.get(rip);
+    if (!region || region.growth === HOT || ++region.samples < HOT_SAMPLES) return;
+    this.forget(region);
+    if (!this.compile(rip, HOT, region.slot)) this.release(region);
   }
 
   dropCode(start?: number, end?: number): void {
@@ -215,9 +251,17 @@ export class Cpu implements GuestCpu {
   }
 
   private drop(region: CachedRegion): void {
-    this.regions.delete(region.entry);
+    this.forget(region);
+    this.release(region);
+  }
+
+  private release(region: CachedRegion): void {
     this.table.set(region.slot, null);
     this.freeSlots.push(region.slot);
+  }
+
+  private forget(region: CachedRegion): void {
+    this.regions.delete(region.entry);
     for (const page of region.pages) remove(this.byPage, page, region);
     for (const frame of region.frames) remove(this.byFrame, frame, region);
   }

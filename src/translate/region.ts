@@ -1,6 +1,5 @@
-import { FlowControl } from './flow-control.js';
+import { FlowControl, flowOf } from './flow-control.js';
 import type { Insn } from './insn.js';
-import { flowOf } from './flow-control.js';
 
 /** A basic block: instructions that run one after the other; only the last may transfer control. */
 export interface Block {
@@ -20,8 +19,21 @@ export interface Block {
   isMerge: boolean;
 }
 
-/** Limits of one region. Found by measurement: larger ones compile longer for code that may run once. */
-const MAX_INSNS = 160;
+/**
+ * How far a region grows. Code that may run once gets little ones that end at calls, since compiling costs more than
+ * running them; a region found hot is grown again, through direct calls and their returns.
+ */
+export interface Growth {
+  readonly insns: number;
+  readonly throughCalls: boolean;
+}
+
+export const COLD: Growth = { insns: 100, throughCalls: false };
+export const HOT: Growth = { insns: 500, throughCalls: true };
+export const SINGLE: Growth = { insns: 1, throughCalls: false };
+
+/** A RET compares the address it pops with so many known ones before it looks it up. */
+const MAX_RETURN_SITES = 4;
 
 export interface Region {
   readonly entry: number;
@@ -34,17 +46,27 @@ export interface Region {
 /**
  * Finds the basic blocks reachable from `entry` by direct jumps.
  * @param fetch decodes the instruction at an address; null if it cannot be fetched or is no instruction
- * @param limit at most so many instructions
  * @returns null if not even the first instruction can be fetched
  */
-export function discover(entry: number, fetch: (ip: number) => Insn | null, limit = MAX_INSNS): Region | null {
+export function discover(entry: number, fetch: (ip: number) => Insn | null, growth: Growth): Region | null {
   const insns = new Map<number, Insn>();
-  const leaders = new Set<number>([entry]);
+  /** Entry address of the function that a leader belongs to, as seen from the call that led there. */
+  const leaders = new Map<number, number>([[entry, entry]]);
+  /** Where a function returns to within the region: after each call to it that the region contains. */
+  const returnSites = new Map<number, number[]>();
+  /** Function of each RET, by its address. */
+  const returns = new Map<number, number>();
   const queue = [entry];
   const pages = new Set<number>();
-  for (let head = 0; head < queue.length && insns.size < limit; head++) {
+  const lead = (address: number, callee: number) => {
+    if (leaders.has(address)) return;
+    leaders.set(address, callee);
+    queue.push(address);
+  };
+  for (let head = 0; head < queue.length && insns.size < growth.insns; head++) {
     let ip = queue[head];
-    while (!insns.has(ip) && insns.size < limit) {
+    const callee = leaders.get(ip)!;
+    while (!insns.has(ip) && insns.size < growth.insns) {
       const insn = fetch(ip);
       if (!insn) break;
       insns.set(ip, insn);
@@ -55,19 +77,22 @@ export function discover(entry: number, fetch: (ip: number) => Insn | null, limi
         ip = insn.next;
         continue;
       }
-      for (const target of flow.targets) {
-        if (!leaders.has(target)) {
-          leaders.add(target);
-          queue.push(target);
+      for (const target of flow.targets) lead(target, callee);
+      if (growth.throughCalls && flow.kind === FlowControl.call) {
+        const sites = returnSites.get(flow.callee!) ?? [];
+        if (sites.length < MAX_RETURN_SITES) {
+          returnSites.set(flow.callee!, [...sites, insn.next]);
+          lead(flow.callee!, flow.callee!);
+          lead(insn.next, callee);
         }
-      }
+      } else if (flow.kind === FlowControl.return) returns.set(ip, callee);
       break;
     }
   }
   if (!insns.has(entry)) return null;
 
   const blocks = new Map<number, Block>();
-  for (const start of leaders) {
+  for (const start of leaders.keys()) {
     if (!insns.has(start)) continue;
     const block = newBlock(start);
     let insn = insns.get(start);
@@ -76,6 +101,11 @@ export function discover(entry: number, fetch: (ip: number) => Insn | null, limi
       const flow = flowOf(insn);
       if (flow.kind !== FlowControl.next) {
         block.successors = [...flow.targets];
+        if (flow.kind === FlowControl.call && returnSites.get(flow.callee!)?.includes(insn.next)) {
+          block.successors = [flow.callee!];
+        } else if (flow.kind === FlowControl.return) {
+          block.successors = returnSites.get(returns.get(insn.ip) ?? -1) ?? [];
+        }
         break;
       }
       if (leaders.has(insn.next) || !insns.has(insn.next)) {

@@ -1,5 +1,6 @@
 import type { Code, Mnemonic } from 'iced-x86';
 import type { GuestCpu } from '../cpu/guest-cpu.js';
+import { CpuState } from '../cpu/state.js';
 import type { Emitter } from './emitter.js';
 import type { Insn } from './insn.js';
 
@@ -35,4 +36,13 @@ export interface Row {
   readonly mayRaise?: boolean;
   /** For the fuzzer: arithmetic flags that the host leaves in a state of its own, beyond those iced calls undefined. */
   readonly ignoreFlags?: number;
+}
+
+/** For `execute`: notes an exception at the current instruction; returns false. */
+export function raiseException(cpu: GuestCpu, vector: number, errorCode = 0): false {
+  const { memory, base } = cpu;
+  memory.store32(base + CpuState.vector, vector);
+  memory.store32(base + CpuState.errorCode, errorCode);
+  memory.storeNumber(base + CpuState.faultAddress, 0);
+  return false;
 }

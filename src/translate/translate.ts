@@ -121,15 +121,32 @@ class RegionWriter {
         this.goto(block, otherwise);
         e.c.end();
       },
-      indirect: () => e.exitIndirect(),
+      indirect: () => this.indirect(block),
       status: (exit, target) => e.exitStatus(exit, target),
     };
+  }
+
+  /** Goes to the address on the stack: one of the block's known successors (returns of inlined calls), or anywhere. */
+  private indirect(block: Block): void {
+    const { e } = this;
+    const flags = e.cc;
+    const target = e.toTemp(Type.i64);
+    for (const successor of block.successors) {
+      if (!this.region.blocks.has(successor)) continue;
+      e.c.get(target).i64(successor).op(Op.i64_eq).if();
+      this.goto(block, successor);
+      e.c.end();
+      e.cc = flags;
+    }
+    e.c.get(target);
+    e.exitIndirect();
   }
 
   /** An edge of the graph: a wasm branch, the target's code itself, or an exit. */
   private goto(from: Block, target: number): void {
     const { e } = this;
-    const to = this.region.blocks.get(target);
+    // A call's target may be a block of the region without there being an edge: the graph then knows nothing of it.
+    const to = from.successors.includes(target) ? this.region.blocks.get(target) : undefined;
     if (!to || to.order < 0) e.exitTo(target);
     else if (to.order <= from.order) {
       if (dominates(to, from)) e.c.br(this.loops.get(to)!);

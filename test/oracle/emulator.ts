@@ -56,6 +56,7 @@ export class EmulatorDriver implements TestDriver {
       pageFault: () => false,
       codeWritten: (cpu, frame) => cpu.dropFrame(frame),
       codeMarked: (cpu) => cpu.flushTlb(),
+      now: () => 0,
       exclusive: (cpu, step) => {
         memory.store32(cpu.base + CpuState.exclusive, 1);
         try {

@@ -35,6 +35,13 @@ export class BareCpu implements GuestCpu {
   describeInstruction(): null {
     return null;
   }
+  readonly hasPku = true;
+  timestamp(): number {
+    return 0;
+  }
+  translate(): number {
+    throw new Error('a bare CPU has no page tables');
+  }
 }
 
 /** A few guest pages at fixed addresses, each with read and write permission. */
