@@ -142,12 +142,14 @@ function pop(e: Emitter, insn: Insn): void {
   moveStackPointer(e, size);
 }
 
-function leave(e: Emitter): void {
+function leave(e: Emitter, insn: Insn): void {
+  const size = insn.code === Code.Leavew ? 2 : 8;
   e.c.get(e.gpr(Gpr.rbp));
-  e.load(8);
-  const value = e.toTemp(Type.i64);
-  e.c.get(e.gpr(Gpr.rbp)).i64(8).op(Op.i64_add).set(e.gprW(Gpr.rsp));
-  e.c.get(value).set(e.gprW(Gpr.rbp));
+  e.load(size);
+  const value = e.toTemp(width(size).type);
+  e.c.get(e.gpr(Gpr.rbp)).i64(size).op(Op.i64_add).set(e.gprW(Gpr.rsp));
+  e.c.get(value);
+  e.writeReg(implied(Gpr.rbp, size));
 }
 
 /** ENTER: pushes RBP, then (nesting level above 0) the enclosing frames' pointers and its own. */

@@ -121,8 +121,12 @@ const WIDE = new Set<Code>([
 ]);
 
 function executeFx(save: boolean) {
-  return (cpu: GuestCpu, insn: Insn): boolean =>
-    (save ? fxsave : fxrstor)(cpu, instructionMemory(cpu), effectiveAddress(cpu, insn), WIDE.has(insn.code));
+  return (cpu: GuestCpu, insn: Insn): boolean => {
+    const address = effectiveAddress(cpu, insn);
+    // An area that runs into the non-canonical range is refused before any of it is touched.
+    if (address < 2 ** 47 && address + 512 > 2 ** 47) return raiseException(cpu, Vector.GP);
+    return (save ? fxsave : fxrstor)(cpu, instructionMemory(cpu), address, WIDE.has(insn.code));
+  };
 }
 
 function executeXsave(kind: number) {
