@@ -9,14 +9,15 @@
  */
 #include "europa.h"
 
-enum { MAX_READERS = 63 };
+enum { MAX_READERS = 63, LONGEST_WAIT = 5000 };
 static u64 *page;
 static int denied_key, allowed_key;
 static u64 phase ALIGNED(CACHE_LINE); /* odd: the page has the denied key and no call is under way */
 static u32 over ALIGNED(CACHE_LINE);
 
 struct reader {
-  u64 reads, denied, judged, late, odd_faults;
+  u64 reads; /* atomic */
+  u64 denied, judged, late, odd_faults;
   struct fault fault;
   struct thread *thread;
 } ALIGNED(CACHE_LINE);
@@ -31,7 +32,7 @@ static long read_on(void *argument) {
     struct fault fault;
     bool passed = try_read(page, NULL, &fault);
     u64 after = atomic_load(&phase);
-    self->reads++;
+    atomic_store(&self->reads, self->reads + 1);
     if (before == after && (before & 1)) {
       self->judged++;
       if (passed) self->late++;
@@ -51,6 +52,12 @@ static long read_on(void *argument) {
   return 0;
 }
 
+/* Waits, but not for long, until a reader has begun and ended a read. */
+static void let_read(struct reader *reader) {
+  u64 before = atomic_load(&reader->reads);
+  for (u32 wait = 0; wait < LONGEST_WAIT && atomic_load(&reader->reads) < before + 2; wait++) cpu_pause();
+}
+
 int main(int argc, char **argv) {
   u64 retags = argument(argc, argv, 1, 1000);
   u32 reader_count = (u32)argument(argc, argv, 2, 2);
@@ -65,7 +72,7 @@ int main(int argc, char **argv) {
   for (u64 i = 0; i < retags; i += 2) {
     tag_page(page, denied_key);
     atomic_add(&phase, 1);
-    for (u32 wait = 0; wait < 100; wait++) cpu_pause();
+    let_read(&readers[0]);
     atomic_add(&phase, 1);
     tag_page(page, allowed_key);
   }

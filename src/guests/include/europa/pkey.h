@@ -19,8 +19,8 @@ static inline long sys_pkey_alloc(u64 flags, u64 rights) { return syscall2(SYS_p
 static inline long sys_pkey_free(int key) { return syscall1(SYS_pkey_free, key); }
 
 /*
- * `mm-bitmap`, `task-bitmap`, `hybrid` and `vdso`. Real Linux has statx as number 332 and nothing as 333; the two that take a key
- * first are told from it by a NULL path: statx answers −EFAULT or −EBADF and changes nothing.
+ * `mm-bitmap`, `task-bitmap`, `hybrid` and `vdso`. Linux has since given the numbers to statx and io_pgetevents: there, with
+ * these arguments, they answer an error (EFAULT, EINVAL) and change nothing.
  */
 static inline long sys_pkey_get(int key, u64 flags) { return syscall6(SYS_pkey_get, key, flags, 0, 0, 0, 0); }
 static inline long sys_pkey_set(int key, u64 rights, u64 flags) { return syscall3(SYS_pkey_set, key, rights, flags); }

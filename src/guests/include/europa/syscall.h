@@ -29,7 +29,7 @@ enum {
   SYS_pkey_mprotect = 329,
   SYS_pkey_alloc = 330,
   SYS_pkey_free = 331,
-  SYS_pkey_get = 332, /* Hansen v3/v4; the number is another call in today's Linux (statx): see pkey.h */
+  SYS_pkey_get = 332, /* Hansen v3/v4; pkey.h says what the two numbers are in Linux today */
   SYS_pkey_set = 333,
   SYS_pkey_area = 600 /* Europa's `vdso` ABI */
 };
