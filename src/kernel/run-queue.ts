@@ -21,9 +21,10 @@ export const RunQueue = struct({
   hostCores: 'i32',
   /** Atomic: 1 while the scheduler thread waits at its doorbell and wants to be notified. */
   schedulerWaits: 'i32',
-  /** Queues of the schedule policy (src/scheduler), by its own layout. */
-  policy: 'u32',
-  /** Number of the first CpuSlot's pointer; see `cpuSlot`. */
+  /** The schedule policy's queue of tasks without a CPU, linked by Task.queueNext. Only the scheduler changes it. */
+  first: 'u32',
+  last: 'u32',
+  /** Pointer of the first CpuSlot; see `cpuSlot`. */
   slots: 'u32',
 });
 
@@ -37,7 +38,7 @@ export const CpuSlot = struct({
   parked: 'i32',
   /** Atomic: 1 once the CPU's worker has started. */
   online: 'i32',
-  /** Monotonic ns (Clock) at which the current task was loaded, by the scheduler. */
+  /** Monotonic ns (Clock) at which the current task began to run here, by the CPU. */
   since: 'f64',
 });
 

@@ -1,6 +1,7 @@
 import { CpuState } from '../cpu/state.js';
 import { XSAVE_BYTES } from '../cpu/xsave.js';
 import { struct } from '../memory/struct.js';
+import { PkeyTaskState } from './pkeys/state.js';
 import { ProcessSignals, TaskSignals } from './signal/state.js';
 
 /**
@@ -48,10 +49,7 @@ export const Task = struct({
   clearChildTid: 'u64',
   /** set_robust_list's head; 0 for none. */
   robustList: 'u64',
-  /** The area a thread registers under the vdso ABI; 0 for none. */
-  pkeyArea: 'u64',
-  /** Allocation map under the task-bitmap ABI; bit i for key i. */
-  pkeyMap: 'u32',
+  pkeys: { bytes: PkeyTaskState.size, align: 8 },
   /** Name, NUL-padded (PR_SET_NAME). */
   comm: ['u8', 16],
   signals: { bytes: TaskSignals.size, align: 8 },
@@ -107,6 +105,8 @@ export const TaskState = {
   Ready: 5,
   /** Ended. */
   Dead: 6,
+  /** In the mailbox of the CPU that the word names. */
+  Handed: 7,
 } as const;
 
 /** Why a handler is called (KernelCpu.wakeReason). */

@@ -17,7 +17,7 @@ import { SLEEP_NUMBER_MASK, SLEEP_NUMBER_SHIFT, Task, TaskState, WakeReason } fr
  *   Running ──sleep──▸ Asleep ──loop saves registers──▸ Parked ──scheduler──▸ Detached
  *      ▴                  │ wake: the loop goes on          │ wake: ring the CPU     │ wake
  *      ├──────────────────┴────────────────────────────────┘                        ▾
- *      └────────────── scheduler: mailbox of a CPU ────────────────────────────── Ready ◂── preempted, yield, new
+ *      └───────────────── Handed (in a CPU's mailbox) ◂──scheduler────────────── Ready ◂── preempted, yield, new
  *
  * A syscall handler that has to wait does, in this order:
  *   1. takes the lock of what it waits for and looks: if there is nothing to wait for, goes on;
