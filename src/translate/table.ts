@@ -8,6 +8,10 @@ import { rows as muldiv } from './families/muldiv.js';
 import { rows as shift } from './families/shift.js';
 import { rows as string } from './families/string.js';
 import { lockedRows, rows as atomic } from './families/atomic.js';
+import { rows as sseInteger } from './families/sse-integer.js';
+import { rows as sseMove } from './families/sse-move.js';
+import { rows as sseShift } from './families/sse-shift.js';
+import { rows as sseShuffle } from './families/sse-shuffle.js';
 import { rows as system } from './families/system.js';
 
 /** All instructions that Europa implements, by family. */
@@ -20,6 +24,10 @@ export const ROWS: readonly Row[] = [
   ...control,
   ...string,
   ...atomic,
+  ...sseMove,
+  ...sseInteger,
+  ...sseShift,
+  ...sseShuffle,
   ...system,
 ];
 

@@ -144,6 +144,11 @@ export class Code {
     return this.byte(0xfd).u32(opcode).byte(lane);
   }
 
+  /** A SIMD memory opcode with a lane (v128.load64_lane, v128.store8_lane). */
+  simdMemLane(opcode: number, lane: number, offset = 0): this {
+    return this.simdMem(opcode, offset).byte(lane);
+  }
+
   /** i8x16.shuffle with its sixteen lane numbers. */
   shuffle(lanes: readonly number[]): this {
     this.byte(0xfd).u32(13);
