@@ -1,6 +1,9 @@
-import type { GuestCpu } from '../cpu/guest-cpu.js';
+import type { Memory } from '../memory/memory.js';
 
-/** The helpers of src/translate/helpers.ts that are TypeScript, for one CPU. */
-export function typescriptHelpers(_cpu: GuestCpu): Record<string, unknown> {
+/**
+ * The helpers of src/translate/helpers.ts that are TypeScript. One set serves all CPUs that a worker hosts: a helper is
+ * told by its first parameter, the CPU block's pointer, for which of them it works.
+ */
+export function typescriptHelpers(_memory: Memory): Record<string, unknown> {
   return {};
 }

@@ -6,7 +6,7 @@ import { loadX87, saveX87, setMxcsr } from '../../src/cpu/xsave.js';
 import { Frame, MACHINE, Machine, memoryMap } from '../../src/memory/layout.js';
 import { Memory, PAGE_SIZE } from '../../src/memory/memory.js';
 import { Pte } from '../../src/mmu/pte.js';
-import { Cpu } from '../../src/translate/engine.js';
+import { Cpu } from '../../src/translate/cpu.js';
 import {
   CODE,
   DATA,

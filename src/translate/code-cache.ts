@@ -1,0 +1,97 @@
+/** One translated region. */
+export interface CachedRegion {
+  /** Its function's index in the engine's table. */
+  readonly slot: number;
+  readonly entry: number;
+  /** Virtual page numbers of its instructions, and pointers of the frames they were in. */
+  readonly pages: readonly number[];
+  readonly frames: readonly number[];
+  /** Whether it has been grown because it is hot. */
+  readonly hot: boolean;
+  /** How often a budget ran out at its entry. */
+  samples: number;
+}
+
+/** The table starts with room for this many regions and doubles. */
+const FIRST_SLOTS = 1024;
+
+/** Translated regions of one address space, by entry address, page and frame; and the table that holds their functions. */
+export class CodeCache {
+  readonly table = new WebAssembly.Table({ element: 'anyfunc', initial: FIRST_SLOTS });
+  private readonly regions = new Map<number, CachedRegion>();
+  private readonly byPage = new Map<number, Set<CachedRegion>>();
+  private readonly byFrame = new Map<number, Set<CachedRegion>>();
+  private readonly freeSlots: number[] = [];
+  /** Slot 0 stays empty: it stands for "no region". */
+  private nextSlot = 1;
+
+  get(entry: number): CachedRegion | undefined {
+    return this.regions.get(entry);
+  }
+
+  /** A free slot, holding `code` from now on. */
+  allocate(code: WebAssembly.ExportValue): number {
+    const slot = this.freeSlots.pop() ?? this.nextSlot++;
+    if (slot >= this.table.length) this.table.grow(this.table.length);
+    this.table.set(slot, code);
+    return slot;
+  }
+
+  add(region: CachedRegion): void {
+    this.regions.set(region.entry, region);
+    for (const page of region.pages) put(this.byPage, page, region);
+    for (const frame of region.frames) put(this.byFrame, frame, region);
+  }
+
+  /** Puts a new translation in an old one's place and slot: every link to it stays good. */
+  replace(old: CachedRegion, next: CachedRegion, code: WebAssembly.ExportValue): void {
+    this.forget(old);
+    this.table.set(old.slot, code);
+    this.add(next);
+  }
+
+  /** Drops the regions that have instructions in the pages [first, end) (virtual page numbers). */
+  dropPages(first: number, end: number): void {
+    if (end - first > this.byPage.size) {
+      for (const page of [...this.byPage.keys()]) if (page >= first && page < end) this.dropAll(this.byPage.get(page));
+    } else for (let page = first; page < end; page++) this.dropAll(this.byPage.get(page));
+  }
+
+  dropFrame(frame: number): void {
+    this.dropAll(this.byFrame.get(frame));
+  }
+
+  clear(): void {
+    this.regions.clear();
+    this.byPage.clear();
+    this.byFrame.clear();
+    this.freeSlots.length = 0;
+    for (let slot = 1; slot < this.nextSlot; slot++) this.table.set(slot, null);
+    this.nextSlot = 1;
+  }
+
+  private dropAll(regions: Set<CachedRegion> | undefined): void {
+    for (const region of regions ?? []) {
+      this.forget(region);
+      this.table.set(region.slot, null);
+      this.freeSlots.push(region.slot);
+    }
+  }
+
+  private forget(region: CachedRegion): void {
+    this.regions.delete(region.entry);
+    for (const page of region.pages) remove(this.byPage, page, region);
+    for (const frame of region.frames) remove(this.byFrame, frame, region);
+  }
+}
+
+function put<K, V>(map: Map<K, Set<V>>, key: K, value: V): void {
+  const set = map.get(key);
+  if (set) set.add(value);
+  else map.set(key, new Set([value]));
+}
+
+function remove<K, V>(map: Map<K, Set<V>>, key: K, value: V): void {
+  const set = map.get(key);
+  if (set?.delete(value) && set.size === 0) map.delete(key);
+}

@@ -1,0 +1,176 @@
+import { TSC_HZ } from '../cpu/cpuid.js';
+import { CcKind, ccOp, Flag } from '../cpu/flags.js';
+import type { CpuHooks } from '../cpu/guest-cpu.js';
+import { CpuState, cpuPointer, Exit, Gpr, Vector } from '../cpu/state.js';
+import { FCW_DEFAULT, MXCSR_DEFAULT, setMxcsr } from '../cpu/xsave.js';
+import { type Memory, PAGE_SIZE } from '../memory/memory.js';
+import { TLB_ENTRIES, TLB_INVALID_PAGE, TlbEntry } from '../mmu/tlb.js';
+import { NON_CANONICAL } from '../mmu/walk.js';
+import { Engine, type EngineCpu } from './engine.js';
+import { isStackInstruction, usesStackSegment } from './insn.js';
+import { rowOf } from './table.js';
+
+const ARITHMETIC = 0x8d5;
+/** RFLAGS bits kept as they are: TF, DF, AC, ID. */
+const KEPT_FLAGS = Flag.TF | Flag.DF | 0x240000;
+/** Bit 1 always reads as 1; IF is 1 in user mode. */
+const FIXED_FLAGS = 0x202;
+
+/** One emulated CPU: runs guest code region by region. */
+export class Cpu implements EngineCpu {
+  readonly base: number;
+  /** Protection keys are what this machine is for: always there. */
+  readonly hasPku = true;
+
+  /** @param engine the translator; several CPUs hosted by one worker share one */
+  constructor(
+    readonly memory: Memory,
+    readonly id: number,
+    readonly hooks: CpuHooks,
+    private readonly engine = new Engine(memory),
+  ) {
+    this.base = cpuPointer(id);
+    engine.attach(this);
+    memory.store32(this.base + CpuState.id, id);
+    setMxcsr(memory, this.base, MXCSR_DEFAULT);
+    memory.u16[(this.base + CpuState.fcw) >>> 1] = FCW_DEFAULT;
+    memory.u16[(this.base + CpuState.ftw) >>> 1] = 0xffff;
+    this.flushTlb();
+    engine.dropCode();
+  }
+
+  get pkru(): number {
+    return (this.engine.pkru.value as number) >>> 0;
+  }
+
+  set pkru(value: number) {
+    this.engine.pkru.value = value | 0;
+  }
+
+  get rflags(): number {
+    const rest = this.memory.load32(this.base + CpuState.rflags) & KEPT_FLAGS;
+    return this.engine.runtime.rflags(this.base) | rest | FIXED_FLAGS;
+  }
+
+  set rflags(value: number) {
+    const { memory, base } = this;
+    memory.store32(base + CpuState.ccOp, ccOp(CcKind.flags, 1));
+    memory.storeNumber(base + CpuState.ccSrc, value & ARITHMETIC);
+    memory.store32(base + CpuState.rflags, value & KEPT_FLAGS);
+  }
+
+  timestamp(): number {
+    return Math.floor((this.hooks.now(this) * TSC_HZ) / 1e9);
+  }
+
+  translate(address: number, access: number): number {
+    const low = address % 0x1_0000_0000 | 0;
+    const high = Math.floor(address / 0x1_0000_0000) | 0;
+    const pointer = this.engine.runtime.translate(this.base, low, high, access) >>> 0;
+    if (pointer === 0 && this.memory.load32(this.base + CpuState.errorCode) === NON_CANONICAL) {
+      this.setException(Vector.GP, 0);
+    }
+    return pointer;
+  }
+
+  run(): number {
+    const { memory, base, engine } = this;
+    const before = memory.load32(base + CpuState.budget);
+    let exit: number = Exit.next;
+    while (exit === Exit.next) {
+      const slot = engine.lookup(this, this.rip);
+      exit = slot === 0 ? Exit.exception : engine.runtime.enter(base, slot);
+      if (exit === Exit.restart) exit = this.step();
+      else if (exit === Exit.execute) exit = this.execute();
+      else if (exit === Exit.exclusive) exit = this.hooks.exclusive(this, () => this.step());
+    }
+    if (exit === Exit.interrupt) engine.sample(this, this.rip);
+    else if (exit === Exit.syscall) memory.storeNumber(base + CpuState.gpr + 8 * Gpr.r11, this.rflags);
+    else if (exit === Exit.exception && memory.load32(base + CpuState.errorCode) === NON_CANONICAL) this.nonCanonical();
+    memory.count(base + CpuState.instructions, before - memory.load32(base + CpuState.budget));
+    return exit;
+  }
+
+  private get rip(): number {
+    return this.memory.loadNumber(this.base + CpuState.rip);
+  }
+
+  /** Runs the instruction at RIP alone, allowed to write over translated code. */
+  private step(): number {
+    const { memory, base } = this;
+    const code = this.engine.single(this);
+    if (!code) return Exit.exception;
+    memory.store32(base + CpuState.codeWriteAllowed, 1);
+    try {
+      return code(base);
+    } finally {
+      memory.store32(base + CpuState.codeWriteAllowed, 0);
+    }
+  }
+
+  /** Runs the instruction at RIP in TypeScript. */
+  private execute(): number {
+    const insn = this.engine.fetch(this, this.rip);
+    if (!insn) return Exit.exception;
+    const row = rowOf(insn);
+    if (!row?.execute) return Exit.unimplemented;
+    if (!row.execute(this, insn)) return Exit.exception;
+    const { memory, base } = this;
+    memory.storeNumber(base + CpuState.rip, insn.next);
+    memory.store32(base + CpuState.budget, memory.load32(base + CpuState.budget) - 1);
+    return Exit.next;
+  }
+
+  /** Decides between #GP and #SS for the non-canonical address of the instruction at RIP (SDM vol. 1, 3.3.7.1). */
+  private nonCanonical(): void {
+    const { memory, base } = this;
+    const address = memory.u64[(base + CpuState.faultAddress) >>> 3];
+    const rsp = memory.u64[(base + CpuState.gpr + 8 * Gpr.rsp) >>> 3];
+    const insn = this.engine.fetch(this, this.rip);
+    const stack = insn && (usesStackSegment(insn) || (isStackInstruction(insn) && near(address, rsp)));
+    this.setException(stack ? Vector.SS : Vector.GP, 0);
+  }
+
+  setException(vector: number, errorCode: number): void {
+    this.memory.store32(this.base + CpuState.vector, vector);
+    this.memory.store32(this.base + CpuState.errorCode, errorCode);
+    this.memory.storeNumber(this.base + CpuState.faultAddress, 0);
+  }
+
+  dropCode(start?: number, end?: number): void {
+    this.engine.dropCode(start, end);
+  }
+
+  dropFrame(frame: number): void {
+    this.engine.dropFrame(frame);
+  }
+
+  describeInstruction(address: number): { bytes: Uint8Array; text: string } | null {
+    return this.engine.describeInstruction(this, address);
+  }
+
+  flushTlb(): void {
+    for (const array of [CpuState.tlbRead, CpuState.tlbWrite]) {
+      this.memory.u8.fill(0xff, this.base + array, this.base + array + TLB_ENTRIES * TlbEntry.size);
+    }
+  }
+
+  flushTlbRange(start: number, end: number): void {
+    const first = Math.floor(start / PAGE_SIZE);
+    const count = Math.ceil(end / PAGE_SIZE) - first;
+    if (count >= TLB_ENTRIES) {
+      this.flushTlb();
+      return;
+    }
+    for (let page = first; page < first + count; page++) {
+      const offset = this.base + (page % TLB_ENTRIES) * TlbEntry.size;
+      this.memory.u64[(offset + CpuState.tlbRead) >>> 3] = TLB_INVALID_PAGE;
+      this.memory.u64[(offset + CpuState.tlbWrite) >>> 3] = TLB_INVALID_PAGE;
+    }
+  }
+}
+
+/** Whether an address is one that PUSH, POP or CALL uses with this RSP. */
+function near(address: bigint, rsp: bigint): boolean {
+  return BigInt.asUintN(64, address - rsp + 8n) <= 16n;
+}
