@@ -2,7 +2,17 @@ import { Code } from '../wasm/code.js';
 import { Op, Type } from '../wasm/opcodes.js';
 
 /** RFLAGS bits (SDM vol. 1, 3.4.3). */
-export const Flag = { CF: 1, PF: 4, AF: 0x10, ZF: 0x40, SF: 0x80, TF: 0x100, IF: 0x200, DF: 0x400, OF: 0x800 } as const;
+export const Flag = {
+  CF: 1,
+  PF: 4,
+  AF: 0x10,
+  ZF: 0x40,
+  SF: 0x80,
+  TF: 0x100,
+  IF: 0x200,
+  DF: 0x400,
+  OF: 0x800,
+} as const;
 
 /** The arithmetic flags: those kept lazily. */
 export const ARITHMETIC_FLAGS = Flag.CF | Flag.PF | Flag.AF | Flag.ZF | Flag.SF | Flag.OF;
@@ -66,18 +76,47 @@ export function flagsBody(): Uint8Array {
   c.get(src).get(up).op(Op.i64_shl).set(b);
 
   const done = c.block();
-  const cases = [CcKind.shr, CcKind.shl, CcKind.dec, CcKind.inc, CcKind.logic, CcKind.sbb, CcKind.sub, CcKind.adc, CcKind.add];
+  const cases = [
+    CcKind.shr,
+    CcKind.shl,
+    CcKind.dec,
+    CcKind.inc,
+    CcKind.logic,
+    CcKind.sbb,
+    CcKind.sub,
+    CcKind.adc,
+    CcKind.add,
+  ];
   const mul = c.block();
   const labels = new Map<number, number>();
   for (const k of cases) labels.set(k, c.block());
   c.get(kind);
-  const order = [CcKind.add, CcKind.adc, CcKind.sub, CcKind.sbb, CcKind.logic, CcKind.inc, CcKind.dec, CcKind.shl, CcKind.shr];
+  const order = [
+    CcKind.add,
+    CcKind.adc,
+    CcKind.sub,
+    CcKind.sbb,
+    CcKind.logic,
+    CcKind.inc,
+    CcKind.dec,
+    CcKind.shl,
+    CcKind.shr,
+  ];
   c.brTable([mul, ...order.map((k) => labels.get(k)!)], mul);
 
   /** af = (a ^ b ^ r) & 0x10 on unshifted operands, and of = top bit of `overflow` (left on the stack as i64). */
   const finish = () => c.op(Op.i64_eqz).op(Op.i32_eqz).set(of).br(done);
   const auxiliary = () =>
-    c.get(a).get(src).op(Op.i64_xor).get(dst).op(Op.i64_xor).op(Op.i32_wrap_i64).i32(0x10).op(Op.i32_and).set(af);
+    c
+      .get(a)
+      .get(src)
+      .op(Op.i64_xor)
+      .get(dst)
+      .op(Op.i64_xor)
+      .op(Op.i32_wrap_i64)
+      .i32(0x10)
+      .op(Op.i32_and)
+      .set(af);
   const top = () => c.i64(63).op(Op.i64_shr_u);
 
   c.end(); // add: a = r - b
@@ -126,7 +165,15 @@ export function flagsBody(): Uint8Array {
   c.end(); // dec: overflow when the result is the greatest
   c.get(src).op(Op.i32_wrap_i64).set(cf);
   c.get(dst).op(Op.i32_wrap_i64).i32(15).op(Op.i32_and).i32(15).op(Op.i32_eq).i32(4).op(Op.i32_shl).set(af);
-  c.get(r).i64(0x7fff_ffff_ffff_ffffn).get(up).op(Op.i64_shr_u).get(up).op(Op.i64_shl).op(Op.i64_eq).set(of).br(done);
+  c.get(r)
+    .i64(0x7fff_ffff_ffff_ffffn)
+    .get(up)
+    .op(Op.i64_shr_u)
+    .get(up)
+    .op(Op.i64_shl)
+    .op(Op.i64_eq)
+    .set(of)
+    .br(done);
 
   c.end(); // shl
   c.get(b);

@@ -169,7 +169,21 @@ export const Exit = {
 } as const;
 
 /** Exception vectors (SDM vol. 3, table 6-1). */
-export const Vector = { DE: 0, DB: 1, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7, SS: 12, GP: 13, PF: 14, MF: 16, AC: 17, XM: 19 } as const;
+export const Vector = {
+  DE: 0,
+  DB: 1,
+  BP: 3,
+  OF: 4,
+  BR: 5,
+  UD: 6,
+  NM: 7,
+  SS: 12,
+  GP: 13,
+  PF: 14,
+  MF: 16,
+  AC: 17,
+  XM: 19,
+} as const;
 
 /** Page-fault error code bits (SDM vol. 3, 4.7). */
 export const PfError = { present: 1, write: 2, user: 4, reserved: 8, fetch: 16, pk: 32 } as const;

@@ -11,7 +11,10 @@ const SIZES = { u8: 1, i8: 1, u16: 2, i32: 4, u32: 4, u64: 8, f64: 8, v128: 16 }
 export type FieldType = keyof typeof SIZES;
 
 /** A field: a scalar, `[type, count]` for an array, or `{ bytes, align }` for an opaque area. */
-export type Field = FieldType | readonly [FieldType, number] | { readonly bytes: number; readonly align: number };
+export type Field =
+  | FieldType
+  | readonly [FieldType, number]
+  | { readonly bytes: number; readonly align: number };
 
 /** Byte offset of each field, plus `size`: the whole struct's size in bytes, a multiple of its alignment. */
 export type Layout<F extends Record<string, Field>> = { readonly [K in keyof F]: number } & {

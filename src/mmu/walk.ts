@@ -72,7 +72,12 @@ function walkBody(): Uint8Array {
   const wanted = c.local(i64);
   const tlb = c.local(i32);
 
-  c.get(cpu).get(cpu).mem(Op.f64_load, CpuState.tlbMisses).f64(1).op(Op.f64_add).mem(Op.f64_store, CpuState.tlbMisses);
+  c.get(cpu)
+    .get(cpu)
+    .mem(Op.f64_load, CpuState.tlbMisses)
+    .f64(1)
+    .op(Op.f64_add)
+    .mem(Op.f64_store, CpuState.tlbMisses);
   const fault = c.block();
   // Addresses of the upper half are supervisor's and never mapped; non-canonical ones raise #GP(0) (SDM vol. 1, 3.3.7.1).
   c.i32(PfError.user);
@@ -91,7 +96,12 @@ function walkBody(): Uint8Array {
   c.get(cpu).mem(Op.i32_load, CpuState.cr3).set(table);
   for (const shift of [39, 30, 21, 12]) {
     c.get(table);
-    c.get(address).i64(shift - 3).op(Op.i64_shr_u).op(Op.i32_wrap_i64).i32(0xff8).op(Op.i32_and);
+    c.get(address)
+      .i64(shift - 3)
+      .op(Op.i64_shr_u)
+      .op(Op.i32_wrap_i64)
+      .i32(0xff8)
+      .op(Op.i32_and);
     c.op(Op.i32_add).tee(slot);
     c.atomic(Atomic.i64_load, 3).tee(entry);
     c.op(Op.i32_wrap_i64).i32(Pte.present).op(Op.i32_and).op(Op.i32_eqz).brIf(fault);
@@ -118,7 +128,13 @@ function walkBody(): Uint8Array {
   c.get(entry).i64(0).op(Op.i64_lt_s); // NX is bit 63
   c.op(Op.i32_and).brIf(fault);
   // Accessed, and Dirty for writes. If the entry changed meanwhile, everything is looked at afresh.
-  c.get(entry).i64(Pte.accessed).i64(Pte.accessed | Pte.dirty).get(access).i32(Access.write).op(Op.i32_ne).op(Op.select);
+  c.get(entry)
+    .i64(Pte.accessed)
+    .i64(Pte.accessed | Pte.dirty)
+    .get(access)
+    .i32(Access.write)
+    .op(Op.i32_ne)
+    .op(Op.select);
   c.op(Op.i64_or).tee(wanted).get(entry).op(Op.i64_ne);
   c.if();
   c.get(slot).get(entry).get(wanted).atomic(Atomic.i64_rmw_cmpxchg, 3).get(entry).op(Op.i64_ne).brIf(again);
@@ -144,7 +160,13 @@ function walkBody(): Uint8Array {
   c.mem(Op.i32_store, TlbEntry.addend);
   c.end();
   c.end();
-  c.get(page).get(address).op(Op.i32_wrap_i64).i32(PAGE_SIZE - 1).op(Op.i32_and).op(Op.i32_or).ret();
+  c.get(page)
+    .get(address)
+    .op(Op.i32_wrap_i64)
+    .i32(PAGE_SIZE - 1)
+    .op(Op.i32_and)
+    .op(Op.i32_or)
+    .ret();
 
   c.end(); // fault
   c.get(cpu).i32(Vector.PF).mem(Op.i32_store, CpuState.vector);
@@ -156,9 +178,15 @@ function walkBody(): Uint8Array {
 
 /** Frame pointer (i32) on the stack -> pointer of its frame-table entry. */
 function frameEntry(c: Code): void {
-  c.i32(0).mem(Op.i32_load, MACHINE + Machine.framesBase).op(Op.i32_sub).i32(PAGE_SHIFT).op(Op.i32_shr_u);
+  c.i32(0)
+    .mem(Op.i32_load, MACHINE + Machine.framesBase)
+    .op(Op.i32_sub)
+    .i32(PAGE_SHIFT)
+    .op(Op.i32_shr_u);
   c.i32(Math.log2(Frame.size)).op(Op.i32_shl);
-  c.i32(0).mem(Op.i32_load, MACHINE + Machine.frameTable).op(Op.i32_add);
+  c.i32(0)
+    .mem(Op.i32_load, MACHINE + Machine.frameTable)
+    .op(Op.i32_add);
 }
 
 /** translate(cpu, address, access): walk, with the kernel's page-fault handler in between. */
@@ -209,7 +237,14 @@ function writableBody(translate: number, codeWritten: number): Uint8Array {
 
 /** Leaves on the stack whether [address, address + size) crosses a page. */
 function crosses(c: Code, address: number, size: number): void {
-  c.get(address).op(Op.i32_wrap_i64).i32(PAGE_SIZE - 1).op(Op.i32_and).get(size).op(Op.i32_add).i32(PAGE_SIZE).op(Op.i32_gt_u);
+  c.get(address)
+    .op(Op.i32_wrap_i64)
+    .i32(PAGE_SIZE - 1)
+    .op(Op.i32_and)
+    .get(size)
+    .op(Op.i32_add)
+    .i32(PAGE_SIZE)
+    .op(Op.i32_gt_u);
 }
 
 /**
@@ -217,7 +252,13 @@ function crosses(c: Code, address: number, size: number): void {
  * non-canonical range raises its exception before anything is translated.
  */
 function split(c: Code, address: number, first: number, second: number, translate: number): void {
-  c.i32(0).get(address).op(Op.i32_wrap_i64).op(Op.i32_sub).i32(PAGE_SIZE - 1).op(Op.i32_and).set(first);
+  c.i32(0)
+    .get(address)
+    .op(Op.i32_wrap_i64)
+    .op(Op.i32_sub)
+    .i32(PAGE_SIZE - 1)
+    .op(Op.i32_and)
+    .set(first);
   c.get(address).get(first).op(Op.i64_extend_i32_u).op(Op.i64_add).tee(second);
   c.i64(0x8000_0000_0000).op(Op.i64_eq);
   c.if().get(0).get(second).i32(Access.read).call(translate).ret().end();

@@ -53,7 +53,8 @@ export class CodeCache {
   /** Drops the regions that have instructions in the pages [first, end) (virtual page numbers). */
   dropPages(first: number, end: number): void {
     if (end - first > this.byPage.size) {
-      for (const page of [...this.byPage.keys()]) if (page >= first && page < end) this.dropAll(this.byPage.get(page));
+      for (const page of [...this.byPage.keys()])
+        if (page >= first && page < end) this.dropAll(this.byPage.get(page));
     } else for (let page = first; page < end; page++) this.dropAll(this.byPage.get(page));
   }
 

@@ -64,7 +64,7 @@ export class Cpu implements EngineCpu {
   }
 
   translate(address: number, access: number): number {
-    const low = address % 0x1_0000_0000 | 0;
+    const low = (address % 0x1_0000_0000) | 0;
     const high = Math.floor(address / 0x1_0000_0000) | 0;
     const pointer = this.engine.runtime.translate(this.base, low, high, access) >>> 0;
     if (pointer === 0 && this.memory.load32(this.base + CpuState.errorCode) === NON_CANONICAL) {
@@ -86,7 +86,8 @@ export class Cpu implements EngineCpu {
     }
     if (exit === Exit.interrupt) engine.sample(this, this.rip);
     else if (exit === Exit.syscall) memory.storeNumber(base + CpuState.gpr + 8 * Gpr.r11, this.rflags);
-    else if (exit === Exit.exception && memory.load32(base + CpuState.errorCode) === NON_CANONICAL) this.nonCanonical();
+    else if (exit === Exit.exception && memory.load32(base + CpuState.errorCode) === NON_CANONICAL)
+      this.nonCanonical();
     memory.count(base + CpuState.instructions, before - memory.load32(base + CpuState.budget));
     return exit;
   }

@@ -10,7 +10,24 @@ import type { Insn, MemOperand, Operand } from './insn.js';
 import { sizeMask, type Width, width } from './width.js';
 
 /** x86 condition codes, as in the low four bits of Jcc, SETcc and CMOVcc opcodes. */
-export const Cc = { o: 0, no: 1, b: 2, ae: 3, e: 4, ne: 5, be: 6, a: 7, s: 8, ns: 9, p: 10, np: 11, l: 12, ge: 13, le: 14, g: 15 } as const;
+export const Cc = {
+  o: 0,
+  no: 1,
+  b: 2,
+  ae: 3,
+  e: 4,
+  ne: 5,
+  be: 6,
+  a: 7,
+  s: 8,
+  ns: 9,
+  p: 10,
+  np: 11,
+  l: 12,
+  ge: 13,
+  le: 14,
+  g: 15,
+} as const;
 
 /** A writable memory operand in the middle of a read-modify-write: `pointer` (i32 local) is valid until `commit`. */
 export interface Modify {
@@ -369,15 +386,26 @@ export class Emitter {
     // What is aligned to its size lies in one page: the alignment's check takes the place of the last byte's.
     if (size > 1 && !aligned) c.i64(size - 1).op(Op.i64_add);
     c.i64(PAGE_SHIFT).op(Op.i64_shr_u).op(Op.i64_xor);
-    c.get(entry).mem(Op.i64_load32_u, tlb + TlbEntry.deny).get(this.pkruLocal).op(Op.i64_and);
+    c.get(entry)
+      .mem(Op.i64_load32_u, tlb + TlbEntry.deny)
+      .get(this.pkruLocal)
+      .op(Op.i64_and);
     c.op(Op.i64_or);
-    if (aligned) c.get(address).i64(size - 1).op(Op.i64_and).op(Op.i64_or);
+    if (aligned)
+      c.get(address)
+        .i64(size - 1)
+        .op(Op.i64_and)
+        .op(Op.i64_or);
     c.i64(0).op(Op.i64_ne);
   }
 
   /** Raises #GP(0) if the address (i64 local) is not a multiple of `size`. */
   private requireAligned(address: number, size: number): void {
-    this.c.get(address).op(Op.i32_wrap_i64).i32(size - 1).op(Op.i32_and);
+    this.c
+      .get(address)
+      .op(Op.i32_wrap_i64)
+      .i32(size - 1)
+      .op(Op.i32_and);
     this.raiseIf(Vector.GP);
   }
 
@@ -549,7 +577,14 @@ export class Emitter {
       c.get(flags).i32(4).op(Op.i32_shr_u).get(flags).op(Op.i32_xor).i32(Flag.SF).op(Op.i32_and);
       if (base === Cc.le) c.get(flags).i32(Flag.ZF).op(Op.i32_and).op(Op.i32_or);
     } else {
-      const mask = { [Cc.o]: Flag.OF, [Cc.b]: Flag.CF, [Cc.e]: Flag.ZF, [Cc.be]: Flag.CF | Flag.ZF, [Cc.s]: Flag.SF, [Cc.p]: Flag.PF }[base]!;
+      const mask = {
+        [Cc.o]: Flag.OF,
+        [Cc.b]: Flag.CF,
+        [Cc.e]: Flag.ZF,
+        [Cc.be]: Flag.CF | Flag.ZF,
+        [Cc.s]: Flag.SF,
+        [Cc.p]: Flag.PF,
+      }[base]!;
       c.i32(mask).op(Op.i32_and);
     }
     c.op(Op.i32_eqz);
@@ -578,7 +613,10 @@ export class Emitter {
     // ZF and SF come from the result alone, whatever the operation.
     if (kind !== CcKind.mul) {
       if (base === Cc.e) {
-        if (kind === CcKind.sub) c.get(a).get(b).op(cc & 1 ? w.ne : w.eq);
+        if (kind === CcKind.sub)
+          c.get(a)
+            .get(b)
+            .op(cc & 1 ? w.ne : w.eq);
         else {
           c.get(r).op(w.eqz);
           negate();
@@ -596,10 +634,14 @@ export class Emitter {
     if (kind === CcKind.sub) {
       switch (base) {
         case Cc.b:
-          c.get(a).get(b).op(cc & 1 ? w.geU : w.ltU);
+          c.get(a)
+            .get(b)
+            .op(cc & 1 ? w.geU : w.ltU);
           return true;
         case Cc.be:
-          c.get(a).get(b).op(cc & 1 ? w.gtU : w.leU);
+          c.get(a)
+            .get(b)
+            .op(cc & 1 ? w.gtU : w.leU);
           return true;
         case Cc.l:
         case Cc.le:
@@ -628,7 +670,9 @@ export class Emitter {
           return true;
       }
     } else if (kind === CcKind.add && base === Cc.b) {
-      c.get(r).get(b).op(cc & 1 ? w.geU : w.ltU);
+      c.get(r)
+        .get(b)
+        .op(cc & 1 ? w.geU : w.ltU);
       return true;
     } else if ((kind === CcKind.inc || kind === CcKind.dec) && base === Cc.b) {
       c.get(this.ccSrc).op(Op.i32_wrap_i64);
@@ -682,14 +726,26 @@ export class Emitter {
     for (let n = 0; n < 16; n++) {
       const local = this.gprLocals[n];
       if (local === undefined || (out && !((this.gprWritten >> n) & 1))) continue;
-      if (out) c.get(Emitter.CPU).get(local).mem(Op.i64_store, CpuState.gpr + 8 * n);
-      else c.get(Emitter.CPU).mem(Op.i64_load, CpuState.gpr + 8 * n).set(local);
+      if (out)
+        c.get(Emitter.CPU)
+          .get(local)
+          .mem(Op.i64_store, CpuState.gpr + 8 * n);
+      else
+        c.get(Emitter.CPU)
+          .mem(Op.i64_load, CpuState.gpr + 8 * n)
+          .set(local);
     }
     for (let n = 0; n < 16; n++) {
       const local = this.xmmLocals[n];
       if (local === undefined || (out && !((this.xmmWritten >> n) & 1))) continue;
-      if (out) c.get(Emitter.CPU).get(local).simdMem(V128_STORE, CpuState.xmm + 16 * n);
-      else c.get(Emitter.CPU).simdMem(V128_LOAD, CpuState.xmm + 16 * n).set(local);
+      if (out)
+        c.get(Emitter.CPU)
+          .get(local)
+          .simdMem(V128_STORE, CpuState.xmm + 16 * n);
+      else
+        c.get(Emitter.CPU)
+          .simdMem(V128_LOAD, CpuState.xmm + 16 * n)
+          .set(local);
     }
     if (!this.flagsTouched) return;
     for (const [local, field] of [
@@ -708,10 +764,16 @@ export class Emitter {
   private chain(c: Code): void {
     const entry = this.temp(Type.i32);
     c.get(this.ripLocal).op(Op.i32_wrap_i64).i32(JUMP_MASK).op(Op.i32_and).i32(4).op(Op.i32_shl);
-    c.get(Emitter.CPU).op(Op.i32_add).tee(entry).mem(Op.i64_load, CpuState.jumps + JumpEntry.rip);
+    c.get(Emitter.CPU)
+      .op(Op.i32_add)
+      .tee(entry)
+      .mem(Op.i64_load, CpuState.jumps + JumpEntry.rip);
     c.get(this.ripLocal).op(Op.i64_eq);
     c.if();
-    c.get(Emitter.CPU).get(entry).mem(Op.i32_load, CpuState.jumps + JumpEntry.slot).returnCallIndirect(0);
+    c.get(Emitter.CPU)
+      .get(entry)
+      .mem(Op.i32_load, CpuState.jumps + JumpEntry.slot)
+      .returnCallIndirect(0);
     c.end();
   }
 }
@@ -722,5 +784,15 @@ const JUMP_MASK = JUMP_ENTRIES - 1;
 export const V128_LOAD = 0;
 export const V128_STORE = 11;
 
-const LOADS: Record<number, number> = { 1: Op.i32_load8_u, 2: Op.i32_load16_u, 4: Op.i32_load, 8: Op.i64_load };
-const STORES: Record<number, number> = { 1: Op.i32_store8, 2: Op.i32_store16, 4: Op.i32_store, 8: Op.i64_store };
+const LOADS: Record<number, number> = {
+  1: Op.i32_load8_u,
+  2: Op.i32_load16_u,
+  4: Op.i32_load,
+  8: Op.i64_load,
+};
+const STORES: Record<number, number> = {
+  1: Op.i32_store8,
+  2: Op.i32_store16,
+  4: Op.i32_store,
+  8: Op.i64_store,
+};

@@ -43,7 +43,8 @@ export class Engine {
       e: {
         ...env,
         pageFault: (base: number): number => (cpu(base).hooks.pageFault(cpu(base)) ? 1 : 0),
-        codeWritten: (base: number, frame: number): void => cpu(base).hooks.codeWritten(cpu(base), frame >>> 0),
+        codeWritten: (base: number, frame: number): void =>
+          cpu(base).hooks.codeWritten(cpu(base), frame >>> 0),
       },
     });
     this.runtime = runtime.exports as unknown as RuntimeExports;
@@ -81,15 +82,18 @@ export class Engine {
     const rip = this.memory.loadNumber(cpu.base + CpuState.rip);
     const region = discover(rip, (ip) => this.fetch(cpu, ip), SINGLE);
     if (!region) return null;
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(emitRegion(region, false)), this.imports);
-    return instance.exports['r'] as (base: number) => number;
+    const instance = new WebAssembly.Instance(
+      new WebAssembly.Module(emitRegion(region, false)),
+      this.imports,
+    );
+    return instance.exports.r as (base: number) => number;
   }
 
   private compile(cpu: EngineCpu, entry: number, growth: Growth, old?: CachedRegion): CachedRegion | null {
     const found = discover(entry, (ip) => this.fetch(cpu, ip), growth);
     if (!found) return null;
     const instance = new WebAssembly.Instance(new WebAssembly.Module(emitRegion(found)), this.imports);
-    const code = instance.exports['r'];
+    const code = instance.exports.r;
     const pages = [...found.pages];
     const frames = pages.map((page) => (this.codePointer(cpu, page * PAGE_SIZE) & -PAGE_SIZE) >>> 0);
     const slot = old ? old.slot : this.cache.allocate(code);
@@ -160,7 +164,8 @@ export class Engine {
   private markCode(cpu: EngineCpu, pointer: number, length: number): void {
     const { memory } = this;
     const base = memory.loadU32(MACHINE + Machine.framesBase);
-    const entry = memory.loadU32(MACHINE + Machine.frameTable) + ((pointer - base) >>> PAGE_SHIFT) * Frame.size;
+    const entry =
+      memory.loadU32(MACHINE + Machine.frameTable) + ((pointer - base) >>> PAGE_SHIFT) * Frame.size;
     const offset = pointer & (PAGE_SIZE - 1);
     let mask = 0;
     for (let bit = offset >>> 7; bit <= (offset + length - 1) >>> 7; bit++) mask |= 1 << bit;

@@ -1,4 +1,13 @@
-import { type Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register, RflagsBits } from 'iced-x86';
+import {
+  type Code,
+  Decoder,
+  DecoderOptions,
+  Instruction,
+  Mnemonic,
+  OpKind,
+  Register,
+  RflagsBits,
+} from 'iced-x86';
 import { Flag } from '../cpu/flags.js';
 
 /** Register classes as the lowering code distinguishes them. `high` are AH, CH, DH, BH. */
@@ -124,7 +133,8 @@ export class InsnDecoder {
     try {
       decoder.ip = BigInt(ip);
       decoder.decodeOut(this.insn);
-      if (this.insn.isInvalid) return decoder.lastError === NO_MORE_BYTES && bytes.length < 15 ? 'short' : null;
+      if (this.insn.isInvalid)
+        return decoder.lastError === NO_MORE_BYTES && bytes.length < 15 ? 'short' : null;
       return extract(this.insn, ip);
     } finally {
       decoder.free();
@@ -172,7 +182,9 @@ function extract(insn: Instruction, ip: number): Insn {
           disp: small(insn.memoryDisplacementU64),
           segment: segmentOf(insn.memorySegment),
           addressSize:
-            registers[base].class === "32" || base === Register.EIP || registers[insn.memoryIndex].class === "32"
+            registers[base].class === '32' ||
+            base === Register.EIP ||
+            registers[insn.memoryIndex].class === '32'
               ? 4
               : 8,
         };

@@ -21,4 +21,3 @@ export function destinationSize(insn: Insn): number {
   const op = insn.ops[0];
   return op.kind === 'reg' ? op.size : memorySize(insn);
 }
-

@@ -147,7 +147,15 @@ function divideSigned(divU: number): Uint8Array {
   c.get(divisor).i64(0).op(Op.i64_lt_s).op(Op.i32_xor).set(opposite);
   c.get(negative);
   c.if();
-  c.i64(0).get(high).op(Op.i64_sub).get(low).i64(0).op(Op.i64_ne).op(Op.i64_extend_i32_u).op(Op.i64_sub).set(high);
+  c.i64(0)
+    .get(high)
+    .op(Op.i64_sub)
+    .get(low)
+    .i64(0)
+    .op(Op.i64_ne)
+    .op(Op.i64_extend_i32_u)
+    .op(Op.i64_sub)
+    .set(high);
   c.i64(0).get(low).op(Op.i64_sub).set(low);
   c.end();
   c.get(cpu).get(high).get(low);
@@ -156,7 +164,12 @@ function divideSigned(divU: number): Uint8Array {
   c.if().i32(0).ret().end();
   c.get(cpu).mem(Op.i64_load, CpuState.arg0).set(quotient);
   // The magnitude may be 2^63 only if the quotient is negative.
-  c.get(quotient).i64(-0x8000_0000_0000_0000n).get(opposite).op(Op.i64_extend_i32_u).op(Op.i64_add).op(Op.i64_ge_u);
+  c.get(quotient)
+    .i64(-0x8000_0000_0000_0000n)
+    .get(opposite)
+    .op(Op.i64_extend_i32_u)
+    .op(Op.i64_add)
+    .op(Op.i64_ge_u);
   c.if().i32(0).ret().end();
   c.get(opposite);
   c.if().get(cpu).i64(0).get(quotient).op(Op.i64_sub).mem(Op.i64_store, CpuState.arg0).end();
@@ -183,13 +196,27 @@ function bulkBody(translate: number, copy: boolean): Uint8Array {
   /** bytes = min(bytes, bytes from `pointer` to the end of its page) */
   const limit = (pointer: number) => {
     c.get(bytes);
-    c.i32(PAGE_SIZE).get(pointer).i32(PAGE_SIZE - 1).op(Op.i32_and).op(Op.i32_sub).tee(at);
+    c.i32(PAGE_SIZE)
+      .get(pointer)
+      .i32(PAGE_SIZE - 1)
+      .op(Op.i32_and)
+      .op(Op.i32_sub)
+      .tee(at);
     c.get(bytes).get(at).op(Op.i32_lt_u).op(Op.select).set(bytes);
   };
   c.get(cpu).get(destination).i32(Access.write).call(translate).tee(to).op(Op.i32_eqz);
   c.if().i64(0).ret().end();
-  c.get(to).i32(0).mem(Op.i32_load, MACHINE + Machine.framesBase).op(Op.i32_sub).i32(PAGE_SHIFT).op(Op.i32_shr_u);
-  c.i32(Math.log2(Frame.size)).op(Op.i32_shl).i32(0).mem(Op.i32_load, MACHINE + Machine.frameTable).op(Op.i32_add);
+  c.get(to)
+    .i32(0)
+    .mem(Op.i32_load, MACHINE + Machine.framesBase)
+    .op(Op.i32_sub)
+    .i32(PAGE_SHIFT)
+    .op(Op.i32_shr_u);
+  c.i32(Math.log2(Frame.size))
+    .op(Op.i32_shl)
+    .i32(0)
+    .mem(Op.i32_load, MACHINE + Machine.frameTable)
+    .op(Op.i32_add);
   c.mem(Op.i32_load, Frame.codeMask);
   c.if().i64(0).ret().end();
   c.get(count).get(size).op(Op.i64_extend_i32_u).op(Op.i64_mul).i64(PAGE_SIZE);
@@ -217,7 +244,16 @@ function bulkBody(translate: number, copy: boolean): Uint8Array {
     const loop = c.loop();
     c.get(bytes).get(at).op(Op.i32_sub).i32(8).op(Op.i32_ge_u);
     c.if();
-    c.get(to).get(at).op(Op.i32_add).get(source).mem(Op.i64_store).get(at).i32(8).op(Op.i32_add).set(at).br(loop);
+    c.get(to)
+      .get(at)
+      .op(Op.i32_add)
+      .get(source)
+      .mem(Op.i64_store)
+      .get(at)
+      .i32(8)
+      .op(Op.i32_add)
+      .set(at)
+      .br(loop);
     c.end();
     c.end();
     for (const [step, store] of [

@@ -43,5 +43,9 @@ for (const row of lockedRows) lockedByMnemonic[row.mnemonic] = row;
 
 /** The row of an instruction; undefined if Europa does not implement it. */
 export function rowOf(insn: Pick<Insn, 'code' | 'mnemonic' | 'lock'>): Row | undefined {
-  return (insn.lock ? lockedByMnemonic[insn.mnemonic] : undefined) ?? byCode[insn.code] ?? byMnemonic[insn.mnemonic];
+  return (
+    (insn.lock ? lockedByMnemonic[insn.mnemonic] : undefined) ??
+    byCode[insn.code] ??
+    byMnemonic[insn.mnemonic]
+  );
 }

@@ -77,7 +77,12 @@ class RegionWriter {
   private checkBudget(header: Block): void {
     const { e } = this;
     const c = e.c;
-    c.get(e.budgetLocal).get(Emitter.CPU).mem(Op.i32_load, CpuState.interrupt).op(Op.i32_or).i32(0).op(Op.i32_lt_s);
+    c.get(e.budgetLocal)
+      .get(Emitter.CPU)
+      .mem(Op.i32_load, CpuState.interrupt)
+      .op(Op.i32_or)
+      .i32(0)
+      .op(Op.i32_lt_s);
     c.if();
     e.exitStatus(Exit.interrupt, header.start);
     c.end();

@@ -1,6 +1,14 @@
 /** WebAssembly opcodes (core specification 2.0, with the threads, SIMD and tail-call proposals). */
 
-export const Type = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b, funcref: 0x70, none: 0x40 } as const;
+export const Type = {
+  i32: 0x7f,
+  i64: 0x7e,
+  f32: 0x7d,
+  f64: 0x7c,
+  v128: 0x7b,
+  funcref: 0x70,
+  none: 0x40,
+} as const;
 
 /** One-byte opcodes without immediates, and memory opcodes (which take a memarg). */
 export const Op = {

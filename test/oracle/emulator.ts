@@ -179,7 +179,9 @@ export class EmulatorDriver implements TestDriver {
   }
 }
 
-const PATTERNS = new Map([DATA, DATA + PAGE_SIZE, STACK, STACK + PAGE_SIZE].map((page) => [page, patternBytes(page, PAGE_SIZE)]));
+const PATTERNS = new Map(
+  [DATA, DATA + PAGE_SIZE, STACK, STACK + PAGE_SIZE].map((page) => [page, patternBytes(page, PAGE_SIZE)]),
+);
 
 /** Runs of bytes that differ. */
 function changes(address: number, before: Uint8Array, after: Uint8Array): MemoryRun[] {

@@ -8,25 +8,30 @@ import { nativeUnavailable } from './native.js';
 import { opcodeOf, testableCodes } from './opcodes.js';
 
 const unavailable = nativeUnavailable();
-const CASES = Number(process.env['EUROPA_CASES'] ?? 210);
-const SEED = Number(process.env['EUROPA_SEED'] ?? 1);
+const CASES = Number(process.env.EUROPA_CASES ?? 210);
+const SEED = Number(process.env.EUROPA_SEED ?? 1);
 /** Only codes whose name matches, to work on one family. */
-const ONLY = new RegExp(process.env['EUROPA_CODES'] ?? '');
+const ONLY = new RegExp(process.env.EUROPA_CODES ?? '');
 
-const codes = testableCodes().filter((code) => rowOf({ code, mnemonic: opcodeOf(code).mnemonic, lock: false }));
+const codes = testableCodes().filter((code) =>
+  rowOf({ code, mnemonic: opcodeOf(code).mnemonic, lock: false }),
+);
 const SHARDS = 8;
 
-describe.skipIf(unavailable)(`instructions against the host's processor${unavailable ? ` (skipped: ${unavailable})` : ''}`, () => {
-  const wanted = codes.filter((code) => ONLY.test(Code[code]));
-  for (let shard = 0; shard < SHARDS; shard++) {
-    it(`shard ${shard} of ${SHARDS}`, async () => {
-      const report = await runDifferential(
-        wanted.filter((_, i) => i % SHARDS === shard),
-        CASES,
-        new EmulatorDriver(),
-        SEED,
-      );
-      expect(report.failures.length, formatReport(report)).toBe(0);
-    }, 600_000);
-  }
-});
+describe.skipIf(unavailable)(
+  `instructions against the host's processor${unavailable ? ` (skipped: ${unavailable})` : ''}`,
+  () => {
+    const wanted = codes.filter((code) => ONLY.test(Code[code]));
+    for (let shard = 0; shard < SHARDS; shard++) {
+      it(`shard ${shard} of ${SHARDS}`, async () => {
+        const report = await runDifferential(
+          wanted.filter((_, i) => i % SHARDS === shard),
+          CASES,
+          new EmulatorDriver(),
+          SEED,
+        );
+        expect(report.failures.length, formatReport(report)).toBe(0);
+      }, 600_000);
+    }
+  },
+);

@@ -49,7 +49,15 @@ function readCarry(e: Emitter, kind: string): void {
 }
 
 export function flagKind(kind: Kind): number {
-  return { add: CcKind.add, adc: CcKind.adc, sub: CcKind.sub, sbb: CcKind.sbb, and: CcKind.logic, or: CcKind.logic, xor: CcKind.logic }[kind];
+  return {
+    add: CcKind.add,
+    adc: CcKind.adc,
+    sub: CcKind.sub,
+    sbb: CcKind.sbb,
+    and: CcKind.logic,
+    or: CcKind.logic,
+    xor: CcKind.logic,
+  }[kind];
 }
 
 function binary(kind: Kind) {
@@ -60,7 +68,13 @@ function binary(kind: Kind) {
     const { a, b, r } = e.flagOperands(w);
     const [to, from] = insn.ops;
     // The idiom that clears a register.
-    if ((kind === 'xor' || kind === 'sub') && to.kind === 'reg' && from.kind === 'reg' && to.class === from.class && to.num === from.num) {
+    if (
+      (kind === 'xor' || kind === 'sub') &&
+      to.kind === 'reg' &&
+      from.kind === 'reg' &&
+      to.class === from.class &&
+      to.num === from.num
+    ) {
       if (w.is64) c.i64(0).tee(a).tee(b).set(r);
       else c.i32(0).tee(a).tee(b).set(r);
       c.get(r);

@@ -19,20 +19,54 @@ import { implied } from './move.js';
  */
 
 const RMW = {
-  add: { 1: Atomic.i64_rmw8_add_u, 2: Atomic.i64_rmw16_add_u, 4: Atomic.i64_rmw32_add_u, 8: Atomic.i64_rmw_add },
-  sub: { 1: Atomic.i64_rmw8_sub_u, 2: Atomic.i64_rmw16_sub_u, 4: Atomic.i64_rmw32_sub_u, 8: Atomic.i64_rmw_sub },
-  and: { 1: Atomic.i64_rmw8_and_u, 2: Atomic.i64_rmw16_and_u, 4: Atomic.i64_rmw32_and_u, 8: Atomic.i64_rmw_and },
+  add: {
+    1: Atomic.i64_rmw8_add_u,
+    2: Atomic.i64_rmw16_add_u,
+    4: Atomic.i64_rmw32_add_u,
+    8: Atomic.i64_rmw_add,
+  },
+  sub: {
+    1: Atomic.i64_rmw8_sub_u,
+    2: Atomic.i64_rmw16_sub_u,
+    4: Atomic.i64_rmw32_sub_u,
+    8: Atomic.i64_rmw_sub,
+  },
+  and: {
+    1: Atomic.i64_rmw8_and_u,
+    2: Atomic.i64_rmw16_and_u,
+    4: Atomic.i64_rmw32_and_u,
+    8: Atomic.i64_rmw_and,
+  },
   or: { 1: Atomic.i64_rmw8_or_u, 2: Atomic.i64_rmw16_or_u, 4: Atomic.i64_rmw32_or_u, 8: Atomic.i64_rmw_or },
-  xor: { 1: Atomic.i64_rmw8_xor_u, 2: Atomic.i64_rmw16_xor_u, 4: Atomic.i64_rmw32_xor_u, 8: Atomic.i64_rmw_xor },
-  xchg: { 1: Atomic.i64_rmw8_xchg_u, 2: Atomic.i64_rmw16_xchg_u, 4: Atomic.i64_rmw32_xchg_u, 8: Atomic.i64_rmw_xchg },
-  cmpxchg: { 1: Atomic.i64_rmw8_cmpxchg_u, 2: Atomic.i64_rmw16_cmpxchg_u, 4: Atomic.i64_rmw32_cmpxchg_u, 8: Atomic.i64_rmw_cmpxchg },
+  xor: {
+    1: Atomic.i64_rmw8_xor_u,
+    2: Atomic.i64_rmw16_xor_u,
+    4: Atomic.i64_rmw32_xor_u,
+    8: Atomic.i64_rmw_xor,
+  },
+  xchg: {
+    1: Atomic.i64_rmw8_xchg_u,
+    2: Atomic.i64_rmw16_xchg_u,
+    4: Atomic.i64_rmw32_xchg_u,
+    8: Atomic.i64_rmw_xchg,
+  },
+  cmpxchg: {
+    1: Atomic.i64_rmw8_cmpxchg_u,
+    2: Atomic.i64_rmw16_cmpxchg_u,
+    4: Atomic.i64_rmw32_cmpxchg_u,
+    8: Atomic.i64_rmw_cmpxchg,
+  },
 } as const;
 
 type Size = 1 | 2 | 4 | 8;
 
 /** Pushes the low address bits that must be 0 for a wasm atomic. The pointer won't do: it may be that of the bounce area. */
 function misalignment(e: Emitter, m: Modify): void {
-  e.c.get(m.address).op(Op.i32_wrap_i64).i32(m.size - 1).op(Op.i32_and);
+  e.c
+    .get(m.address)
+    .op(Op.i32_wrap_i64)
+    .i32(m.size - 1)
+    .op(Op.i32_and);
 }
 
 /** Leaves the region if the operand is misaligned and this CPU does not run alone. */
@@ -71,11 +105,16 @@ function atomic(e: Emitter, kind: keyof typeof RMW, m: Modify, operand: number, 
   c.if();
   aligned();
   c.else();
-  c.get(m.pointer).mem(size === 8 ? Op.i64_load : size === 4 ? Op.i64_load32_u : Op.i64_load16_u).set(old);
+  c.get(m.pointer)
+    .mem(size === 8 ? Op.i64_load : size === 4 ? Op.i64_load32_u : Op.i64_load16_u)
+    .set(old);
   c.get(m.pointer);
   if (kind === 'xchg') c.get(operand);
   else if (kind === 'cmpxchg') c.get(operand).get(old).get(old).get(expected!).op(Op.i64_eq).op(Op.select);
-  else c.get(old).get(operand).op({ add: Op.i64_add, sub: Op.i64_sub, and: Op.i64_and, or: Op.i64_or, xor: Op.i64_xor }[kind]);
+  else
+    c.get(old)
+      .get(operand)
+      .op({ add: Op.i64_add, sub: Op.i64_sub, and: Op.i64_and, or: Op.i64_or, xor: Op.i64_xor }[kind]);
   c.mem(size === 8 ? Op.i64_store : size === 4 ? Op.i64_store32 : Op.i64_store16);
   e.commit(m);
   c.end();
@@ -204,7 +243,10 @@ function lockedCarry(kind: 'adc' | 'sbb') {
       insn,
       () => e.ea(),
       (before) => {
-        c.get(before).get(operand).op(kind === 'adc' ? w.add : w.sub).get(carry);
+        c.get(before)
+          .get(operand)
+          .op(kind === 'adc' ? w.add : w.sub)
+          .get(carry);
         fromI64(e, w);
         c.op(kind === 'adc' ? w.add : w.sub);
         if (size < 4) c.i32(size === 1 ? 0xff : 0xffff).op(Op.i32_and);

@@ -47,7 +47,11 @@ export function bitAddress(e: Emitter, insn: Insn, size: number): void {
   c.get(e.gpr(op.num));
   if (size === 2) c.op(Op.i64_extend16_s);
   else if (size === 4) c.op(Op.i64_extend32_s);
-  c.i64(size === 8 ? 6 : size === 4 ? 5 : 4).op(Op.i64_shr_s).i64(Math.log2(size)).op(Op.i64_shl).op(Op.i64_add);
+  c.i64(size === 8 ? 6 : size === 4 ? 5 : 4)
+    .op(Op.i64_shr_s)
+    .i64(Math.log2(size))
+    .op(Op.i64_shl)
+    .op(Op.i64_add);
   // (With an address-size prefix no compiler uses FS or GS: the sum, base included, is taken modulo 2^32.)
   if (insn.mem!.addressSize === 4) c.op(Op.i32_wrap_i64).op(Op.i64_extend_i32_u);
 }
@@ -177,7 +181,6 @@ function sahf(e: Emitter): void {
   c.i32(0xd5).op(Op.i32_and).op(Op.i32_or);
   e.setFlagBits();
 }
-
 
 export const rows: readonly Row[] = [
   { mnemonic: Mnemonic.Bt, lower: bit('test') },

@@ -80,7 +80,6 @@ function loop(zf: 'any' | 'set' | 'clear') {
   };
 }
 
-
 const ADDRESS32 = new Set<Code>([Code.Loop_rel8_64_ECX, Code.Loope_rel8_64_ECX, Code.Loopne_rel8_64_ECX]);
 
 /** SYSCALL: RCX = RIP of the next instruction, R11 = RFLAGS; the kernel reads flags from the lazy state itself. */

@@ -164,7 +164,9 @@ function enter(e: Emitter, insn: Insn): void {
   pushed(1, e.toTemp(type));
   const frame = stackAddress(e, -size);
   for (let i = 1; i < level; i++) {
-    c.get(e.gpr(Gpr.rbp)).i64(-size * i).op(Op.i64_add);
+    c.get(e.gpr(Gpr.rbp))
+      .i64(-size * i)
+      .op(Op.i64_add);
     e.load(size);
     pushed(1 + i, e.toTemp(type));
   }
@@ -234,7 +236,12 @@ function cbw(to: number) {
 
 /** A register that an instruction uses without naming it. */
 export function implied(num: number, size: number): Operand & { kind: 'reg' } {
-  return { kind: 'reg', class: size === 8 ? '64' : size === 4 ? '32' : size === 2 ? '16' : 'low8', num, size };
+  return {
+    kind: 'reg',
+    class: size === 8 ? '64' : size === 4 ? '32' : size === 2 ? '16' : 'low8',
+    num,
+    size,
+  };
 }
 
 function bswap(e: Emitter, insn: Insn): void {
@@ -295,7 +302,6 @@ function mnemonic(name: string): Mnemonic {
   if (value === undefined) throw new Error(`no mnemonic ${name}`);
   return value;
 }
-
 
 const PRIVILEGED_MOVES = [
   Code.Mov_Sreg_rm16,

@@ -63,7 +63,10 @@ function widening(signed: boolean) {
     } else {
       c.get(product).op(Op.i32_wrap_i64);
       e.writeReg(implied(Gpr.rax, size));
-      c.get(product).i64(size * 8).op(Op.i64_shr_u).op(Op.i32_wrap_i64);
+      c.get(product)
+        .i64(size * 8)
+        .op(Op.i64_shr_u)
+        .op(Op.i32_wrap_i64);
       e.writeReg(implied(Gpr.rdx, size));
     }
     overflowed(e, product, size, signed);
@@ -137,8 +140,14 @@ function divide(signed: boolean) {
       c.get(divisor).i64(1).op(Op.i64_add).i64(1).op(Op.i64_gt_u).op(Op.i32_and); // neither 0 nor -1
       const quotient = e.temp(Type.i64);
       c.if();
-      c.get(e.gpr(Gpr.rax)).get(divisor).op(signed ? Op.i64_div_s : Op.i64_div_u).set(quotient);
-      c.get(e.gpr(Gpr.rax)).get(divisor).op(signed ? Op.i64_rem_s : Op.i64_rem_u).set(e.gprW(Gpr.rdx));
+      c.get(e.gpr(Gpr.rax))
+        .get(divisor)
+        .op(signed ? Op.i64_div_s : Op.i64_div_u)
+        .set(quotient);
+      c.get(e.gpr(Gpr.rax))
+        .get(divisor)
+        .op(signed ? Op.i64_rem_s : Op.i64_rem_u)
+        .set(e.gprW(Gpr.rdx));
       c.get(quotient).set(e.gprW(Gpr.rax));
       c.else();
       c.get(Emitter.CPU).get(e.gpr(Gpr.rdx)).get(e.gpr(Gpr.rax)).get(divisor);
@@ -159,7 +168,9 @@ function divide(signed: boolean) {
       widen(e, 2, signed);
     } else {
       e.readReg(implied(Gpr.rdx, size));
-      c.op(Op.i64_extend_i32_u).i64(size * 8).op(Op.i64_shl);
+      c.op(Op.i64_extend_i32_u)
+        .i64(size * 8)
+        .op(Op.i64_shl);
       e.readReg(implied(Gpr.rax, size));
       c.op(Op.i64_extend_i32_u).op(Op.i64_or);
       if (signed && size === 2) c.op(Op.i64_extend32_s);
@@ -169,20 +180,38 @@ function divide(signed: boolean) {
     e.raiseIf(Vector.DE);
     if (signed && size === 4) {
       // The only wasm trap left: -2^63 / -1, whose quotient does not fit anyway.
-      c.get(dividend).i64(-0x8000_0000_0000_0000n).op(Op.i64_eq).get(divisor).i64(-1).op(Op.i64_eq).op(Op.i32_and);
+      c.get(dividend)
+        .i64(-0x8000_0000_0000_0000n)
+        .op(Op.i64_eq)
+        .get(divisor)
+        .i64(-1)
+        .op(Op.i64_eq)
+        .op(Op.i32_and);
       e.raiseIf(Vector.DE);
     }
-    c.get(dividend).get(divisor).op(signed ? Op.i64_div_s : Op.i64_div_u);
+    c.get(dividend)
+      .get(divisor)
+      .op(signed ? Op.i64_div_s : Op.i64_div_u);
     const quotient = e.toTemp(Type.i64);
     c.get(quotient);
     if (signed) c.op(size === 1 ? Op.i64_extend8_s : size === 2 ? Op.i64_extend16_s : Op.i64_extend32_s);
     else c.i64(size === 1 ? 0xff : size === 2 ? 0xffff : 0xffffffff).op(Op.i64_and);
     c.get(quotient).op(Op.i64_ne);
     e.raiseIf(Vector.DE);
-    c.get(dividend).get(divisor).op(signed ? Op.i64_rem_s : Op.i64_rem_u);
+    c.get(dividend)
+      .get(divisor)
+      .op(signed ? Op.i64_rem_s : Op.i64_rem_u);
     const remainder = e.toTemp(Type.i64);
     if (size === 1) {
-      c.get(remainder).i64(0xff).op(Op.i64_and).i64(8).op(Op.i64_shl).get(quotient).i64(0xff).op(Op.i64_and).op(Op.i64_or);
+      c.get(remainder)
+        .i64(0xff)
+        .op(Op.i64_and)
+        .i64(8)
+        .op(Op.i64_shl)
+        .get(quotient)
+        .i64(0xff)
+        .op(Op.i64_and)
+        .op(Op.i64_or);
       c.op(Op.i32_wrap_i64);
       e.writeReg(implied(Gpr.rax, 2));
       return;
@@ -193,7 +222,6 @@ function divide(signed: boolean) {
     e.writeReg(implied(Gpr.rdx, size));
   };
 }
-
 
 export const rows: readonly Row[] = [
   { mnemonic: Mnemonic.Mul, lower: widening(false), killsFlags: true },

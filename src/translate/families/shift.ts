@@ -149,11 +149,21 @@ function rotate(left: boolean) {
     shifted(e, insn, 1, ({ size, w, a, count, r }) => {
       const c = e.c;
       const bits = size * 8;
-      if (size >= 4) c.get(a).get(count).op(left ? w.rotl : w.rotr).set(r);
+      if (size >= 4)
+        c.get(a)
+          .get(count)
+          .op(left ? w.rotl : w.rotr)
+          .set(r);
       else {
         // Replicate the operand over 32 bits: a 32-bit rotation then rotates each copy.
-        c.get(a).i32(size === 1 ? 0x01010101 : 0x00010001).op(Op.i32_mul);
-        c.get(count).op(left ? Op.i32_rotl : Op.i32_rotr).i32(sizeMask(size)).op(Op.i32_and).set(r);
+        c.get(a)
+          .i32(size === 1 ? 0x01010101 : 0x00010001)
+          .op(Op.i32_mul);
+        c.get(count)
+          .op(left ? Op.i32_rotl : Op.i32_rotr)
+          .i32(sizeMask(size))
+          .op(Op.i32_and)
+          .set(r);
       }
       e.flagBits();
       c.i32(~(Flag.CF | Flag.OF)).op(Op.i32_and);
@@ -252,7 +262,14 @@ function rotateCarry(left: boolean) {
       else topBit(r, 1);
       c.op(Op.i32_xor).set(of);
       e.flagBits();
-      c.i32(~(Flag.CF | Flag.OF)).op(Op.i32_and).get(cf).op(Op.i32_or).get(of).i32(11).op(Op.i32_shl).op(Op.i32_or);
+      c.i32(~(Flag.CF | Flag.OF))
+        .op(Op.i32_and)
+        .get(cf)
+        .op(Op.i32_or)
+        .get(of)
+        .i32(11)
+        .op(Op.i32_shl)
+        .op(Op.i32_or);
       e.setFlagBits();
     });
   };
@@ -294,7 +311,9 @@ function double(left: boolean) {
           c.get(wide).get(count64).i64(1).op(Op.i64_sub).op(Op.i64_shr_u);
         }
         c.op(Op.i32_wrap_i64).i32(0xffff).op(Op.i32_and).set(known.b);
-        c.get(wide).get(count64).op(left ? Op.i64_shl : Op.i64_shr_u);
+        c.get(wide)
+          .get(count64)
+          .op(left ? Op.i64_shl : Op.i64_shr_u);
         if (left) c.i64(32).op(Op.i64_shr_u);
         c.op(Op.i32_wrap_i64).i32(0xffff).op(Op.i32_and).tee(known.r).set(r);
       } else {
@@ -308,16 +327,26 @@ function double(left: boolean) {
         const rest = e.toTemp(w.type);
         const filled = e.toTemp(w.type);
         const base = e.toTemp(w.type);
-        c.get(base).get(filled).get(rest).op(left ? w.shrU : w.shl);
+        c.get(base)
+          .get(filled)
+          .get(rest)
+          .op(left ? w.shrU : w.shl);
         constant(e, w, 0);
         // A shift distance of all bits contributes nothing; wasm would take it modulo the width.
         c.get(rest);
         constant(e, w, bits);
         c.op(w.ltU).op(Op.select).op(w.or).set(known.b);
-        c.get(a).get(count).op(left ? w.shl : w.shrU);
+        c.get(a)
+          .get(count)
+          .op(left ? w.shl : w.shrU);
         c.get(fill);
         constant(e, w, bits);
-        c.get(count).op(w.sub).op(left ? w.shrU : w.shl).op(w.or).tee(known.r).set(r);
+        c.get(count)
+          .op(w.sub)
+          .op(left ? w.shrU : w.shl)
+          .op(w.or)
+          .tee(known.r)
+          .set(r);
       }
       e.setFlags(left ? CcKind.shl : CcKind.shr, size);
     });

@@ -174,12 +174,13 @@ function xlat(e: Emitter, insn: Insn): void {
   c.op(Op.i64_extend_i32_u).op(Op.i64_add);
   if (mem.addressSize === 4) c.op(Op.i32_wrap_i64).op(Op.i64_extend_i32_u);
   if (mem.segment !== 'none') {
-    c.get(Emitter.CPU).mem(Op.i64_load, mem.segment === 'fs' ? CpuState.fsBase : CpuState.gsBase).op(Op.i64_add);
+    c.get(Emitter.CPU)
+      .mem(Op.i64_load, mem.segment === 'fs' ? CpuState.fsBase : CpuState.gsBase)
+      .op(Op.i64_add);
   }
   e.load(1);
   e.writeReg(implied(Gpr.rax, 1));
 }
-
 
 function row(name: Kind, letter: string, codes: readonly Code[]): Row {
   const key = (name[0].toUpperCase() + name.slice(1) + letter) as keyof typeof Mnemonic;

@@ -45,7 +45,13 @@ function pushf(size: number) {
     const c = e.c;
     e.flagBits();
     // The image on the stack never shows RF and VM; TF is shown.
-    c.get(Emitter.CPU).mem(Op.i32_load, CpuState.rflags).i32(KEPT).op(Op.i32_and).op(Op.i32_or).i32(FIXED).op(Op.i32_or);
+    c.get(Emitter.CPU)
+      .mem(Op.i32_load, CpuState.rflags)
+      .i32(KEPT)
+      .op(Op.i32_and)
+      .op(Op.i32_or)
+      .i32(FIXED)
+      .op(Op.i32_or);
     if (size === 8) c.op(Op.i64_extend_i32_u);
     else c.i32(0xffff).op(Op.i32_and);
     pushValue(e, e.toTemp(size === 8 ? Type.i64 : Type.i32), size);
@@ -59,8 +65,16 @@ function popf(size: number) {
     if (size === 8) c.op(Op.i32_wrap_i64);
     const value = e.toTemp(Type.i32);
     moveStackPointer(e, size);
-    c.get(Emitter.CPU).get(value).i32(size === 8 ? KEPT : KEPT & 0xffff).op(Op.i32_and);
-    if (size === 2) c.get(Emitter.CPU).mem(Op.i32_load, CpuState.rflags).i32(KEPT & ~0xffff).op(Op.i32_and).op(Op.i32_or);
+    c.get(Emitter.CPU)
+      .get(value)
+      .i32(size === 8 ? KEPT : KEPT & 0xffff)
+      .op(Op.i32_and);
+    if (size === 2)
+      c.get(Emitter.CPU)
+        .mem(Op.i32_load, CpuState.rflags)
+        .i32(KEPT & ~0xffff)
+        .op(Op.i32_and)
+        .op(Op.i32_or);
     c.mem(Op.i32_store, CpuState.rflags);
     c.get(value).i32(ARITHMETIC_FLAGS).op(Op.i32_and);
     e.setFlagBits();
@@ -99,7 +113,7 @@ function executeXgetbv(cpu: GuestCpu): boolean {
 
 function executeRdtsc(cpu: GuestCpu): boolean {
   const ticks = cpu.timestamp();
-  setGpr32(cpu, Gpr.rax, ticks % 0x1_0000_0000 | 0);
+  setGpr32(cpu, Gpr.rax, (ticks % 0x1_0000_0000) | 0);
   setGpr32(cpu, Gpr.rdx, Math.floor(ticks / 0x1_0000_0000));
   return true;
 }
@@ -131,13 +145,25 @@ function executeFx(save: boolean) {
 
 function executeXsave(kind: number) {
   return (cpu: GuestCpu, insn: Insn): boolean =>
-    xsave(cpu, instructionMemory(cpu), kind, effectiveAddress(cpu, insn), gpr32(cpu, Gpr.rax), WIDE.has(insn.code));
+    xsave(
+      cpu,
+      instructionMemory(cpu),
+      kind,
+      effectiveAddress(cpu, insn),
+      gpr32(cpu, Gpr.rax),
+      WIDE.has(insn.code),
+    );
 }
 
 function executeXrstor(cpu: GuestCpu, insn: Insn): boolean {
-  return xrstor(cpu, instructionMemory(cpu), effectiveAddress(cpu, insn), gpr32(cpu, Gpr.rax), WIDE.has(insn.code));
+  return xrstor(
+    cpu,
+    instructionMemory(cpu),
+    effectiveAddress(cpu, insn),
+    gpr32(cpu, Gpr.rax),
+    WIDE.has(insn.code),
+  );
 }
-
 
 export const rows: readonly Row[] = [
   { mnemonic: Mnemonic.Nop, lower: nothing },
