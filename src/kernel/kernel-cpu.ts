@@ -19,6 +19,10 @@ export class KernelCpu {
   task = 0;
   process = 0;
   mm = 0;
+  /** Ends the current thread: the handler returns NO_RESULT. Set when the CPU is put together (src/kernel/services.ts). */
+  exitThread: () => void = () => {
+    throw new Error('the CPU has no services');
+  };
   /** Why the current handler is called: a WakeReason. */
   wakeReason: number = WakeReason.none;
 
