@@ -40,8 +40,12 @@ export const ProcessSignals = struct({
   /** ITIMER_REAL: when it fires next (monotonic ns; 0 when off), and its period in ns (0: once). */
   realDeadline: 'f64',
   realInterval: 'f64',
-  /** 1 while the process is stopped by a stop signal. */
+  /** The stop signal that has stopped the process, 0 while it runs. */
   stopped: 'i32',
+  /** What the process has registered for with membarrier (bits of the REGISTER commands). */
+  registrations: 'i32',
+  /** Where the scheduler thread puts together the siginfo of a timer's signal; under Tasks.lock. */
+  timerInfo: { bytes: SIGINFO_KEPT, align: 8 },
 });
 
 export const TaskSignals = struct({

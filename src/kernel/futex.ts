@@ -1,0 +1,501 @@
+import { CpuState } from '../cpu/state.js';
+import { lock, unlock } from '../memory/lock.js';
+import type { Memory } from '../memory/memory.js';
+import { rootPointer, setRoot } from '../memory/roots.js';
+import { heapAllocate } from '../memory/slab.js';
+import { struct } from '../memory/struct.js';
+import { Errno } from './errno.js';
+import { compareExchangeWord, loadWordNoFault, makeAccessible, sharedWordPlace } from './futex-word.js';
+import type { KernelCpu } from './kernel-cpu.js';
+import { Restart } from './signal/registers.js';
+import type { SyscallTable } from './syscalls.js';
+import { Task, WakeReason, withTask } from './task.js';
+import {
+  RestartKind,
+  readTimespec,
+  realtimeToMonotonic,
+  setRestart,
+  timespecValid,
+  toNanoseconds,
+} from './timespec.js';
+import { sleep, wake } from './wait.js';
+
+/**
+ * Futexes (kernel/futex; futex(2)).
+ *
+ * A hash table of buckets in shared memory, each with its own lock and a queue of waiting tasks. A task waits for one
+ * futex at a time, so its queue entry is in the task (Task.wait).
+ *
+ * No wake-up is lost, because a waiter reads the futex word, enters the queue and enters its sleeping state under the
+ * bucket's lock, and a waker takes that lock after it changed the word. If the waiter was first, the waker finds it asleep in
+ * the queue. If the waker was first, the waiter, which locks after it, sees the new word (taking a lock is a sequentially
+ * consistent atomic; on the waker's side it orders the guest's plain store before it) and doesn't sleep. Whether a
+ * task was woken, or ended its sleep by a timeout or signal, is decided by whether it is still queued, under the lock.
+ *
+ * The word is read without serving page faults, since those take the mm's lock, which comes before a bucket's
+ * (src/kernel/locks.ts); if it is not there, the bucket is unlocked, the page made accessible, and everything done again.
+ */
+
+/** FUTEX_* commands and flags. */
+const Command = {
+  WAIT: 0,
+  WAKE: 1,
+  REQUEUE: 3,
+  CMP_REQUEUE: 4,
+  WAKE_OP: 5,
+  WAIT_BITSET: 9,
+  WAKE_BITSET: 10,
+} as const;
+const PRIVATE_FLAG = 128;
+const CLOCK_REALTIME_FLAG = 256;
+const ANY = -1;
+
+/** Bits of the word of a robust or PI futex. */
+const WAITERS = 0x8000_0000 | 0;
+const OWNER_DIED = 0x4000_0000;
+const TID_MASK = 0x3fff_ffff;
+
+/** A task's place in a queue, at Task.wait. */
+const Waiter = struct({
+  /** The bucket in whose queue it is; 0 when woken or not waiting. Changed under that bucket's lock. Atomic. */
+  bucket: 'u32',
+  /** Neighbours in the queue (pointers to Waiter). */
+  next: 'u32',
+  previous: 'u32',
+  /** What it waits for: see Key. */
+  space: 'u32',
+  offset: 'f64',
+  bitset: 'i32',
+});
+
+const Bucket = struct({ lock: 'i32', first: 'u32', last: 'u32', unused: 'u32' });
+const BUCKETS = 256;
+
+/** Slot of Machine.roots (16–23 are for signals, futexes and time). */
+const TABLE_ROOT = 17;
+
+/** Called once at boot. */
+export function createFutexTable(memory: Memory): void {
+  const table = heapAllocate(memory, BUCKETS * Bucket.size);
+  if (table === 0) throw new Error('the kernel heap has no room for the futex table');
+  setRoot(memory, TABLE_ROOT, table);
+}
+
+/** Identity of a futex: pointer of the mm and address, or 0 and the pointer of the word in a frame for shared ones. */
+interface Key {
+  space: number;
+  offset: number;
+}
+
+/** Two keys are all that a call needs; they never survive it. */
+const keyA: Key = { space: 0, offset: 0 };
+const keyB: Key = { space: 0, offset: 0 };
+
+/** Fills a key. Returns 0 or −errno. */
+function findKey(k: KernelCpu, address: number, shared: boolean, key: Key): number {
+  if (address % 4 !== 0) return -Errno.EINVAL;
+  if (address >= 0x7fff_ffff_f000) return -Errno.EFAULT;
+  if (!shared) {
+    key.space = k.mm;
+    key.offset = address;
+    return 0;
+  }
+  const place = sharedWordPlace(k, address);
+  if (place === 0) return -Errno.EFAULT;
+  key.space = 0;
+  key.offset = place;
+  return 0;
+}
+
+function bucketOf(memory: Memory, key: Key): number {
+  let hash =
+    Math.imul(key.space ^ (key.offset / 4), 0x9e37_79b1) ^ Math.imul(key.offset / 0x1_0000_0000, 0x85eb_ca6b);
+  hash ^= hash >>> 15;
+  return rootPointer(memory, TABLE_ROOT) + (hash & (BUCKETS - 1)) * Bucket.size;
+}
+
+const matches = (memory: Memory, waiter: number, key: Key) =>
+  memory.loadU32(waiter + Waiter.space) === key.space &&
+  memory.f64[(waiter + Waiter.offset) >>> 3] === key.offset;
+
+function append(memory: Memory, bucket: number, waiter: number, key: Key): void {
+  const last = memory.loadU32(bucket + Bucket.last);
+  memory.store32(waiter + Waiter.space, key.space);
+  memory.f64[(waiter + Waiter.offset) >>> 3] = key.offset;
+  memory.store32(waiter + Waiter.next, 0);
+  memory.store32(waiter + Waiter.previous, last);
+  memory.store32(last === 0 ? bucket + Bucket.first : last + Waiter.next, waiter);
+  memory.store32(bucket + Bucket.last, waiter);
+  Atomics.store(memory.i32, (waiter + Waiter.bucket) >>> 2, bucket);
+}
+
+function remove(memory: Memory, bucket: number, waiter: number): void {
+  const next = memory.loadU32(waiter + Waiter.next);
+  const previous = memory.loadU32(waiter + Waiter.previous);
+  memory.store32(previous === 0 ? bucket + Bucket.first : previous + Waiter.next, next);
+  memory.store32(next === 0 ? bucket + Bucket.last : next + Waiter.previous, previous);
+  Atomics.store(memory.i32, (waiter + Waiter.bucket) >>> 2, 0);
+}
+
+/** Takes the own task out of whatever queue it is in. False if somebody has woken it already. */
+function cancel(memory: Memory, waiter: number): boolean {
+  for (;;) {
+    const bucket = Atomics.load(memory.i32, (waiter + Waiter.bucket) >>> 2) >>> 0;
+    if (bucket === 0) return false;
+    lock(memory, bucket + Bucket.lock);
+    // A requeue may have moved it meanwhile.
+    const still = memory.loadU32(waiter + Waiter.bucket) === bucket;
+    if (still) remove(memory, bucket, waiter);
+    unlock(memory, bucket + Bucket.lock);
+    if (still) return true;
+  }
+}
+
+function lockBoth(memory: Memory, a: number, b: number): void {
+  lock(memory, Math.min(a, b) + Bucket.lock);
+  if (a !== b) lock(memory, Math.max(a, b) + Bucket.lock);
+}
+
+function unlockBoth(memory: Memory, a: number, b: number): void {
+  unlock(memory, a + Bucket.lock);
+  if (a !== b) unlock(memory, b + Bucket.lock);
+}
+
+/**
+ * FUTEX_WAIT and FUTEX_WAIT_BITSET.
+ * @param deadline monotonic ns, or infinite
+ */
+function futexWait(
+  k: KernelCpu,
+  address: number,
+  shared: boolean,
+  value: number,
+  bitset: number,
+  deadline: number,
+): number {
+  const { memory } = k;
+  const waiter = k.task + Task.wait;
+  if (k.wakeReason !== WakeReason.none) {
+    if (!cancel(memory, waiter)) return 0;
+    if (k.wakeReason === WakeReason.timeout) return -Errno.ETIMEDOUT;
+    if (k.wakeReason === WakeReason.signal) {
+      if (k.deadline === Number.POSITIVE_INFINITY) return -Restart.ERESTARTSYS;
+      return setRestart(k, RestartKind.futex, [address, shared ? 1 : 0, value, bitset, k.deadline]);
+    }
+    deadline = k.deadline;
+  }
+  if (bitset === 0) return -Errno.EINVAL;
+  const error = findKey(k, address, shared, keyA);
+  if (error !== 0) return error;
+  const bucket = bucketOf(memory, keyA);
+  for (;;) {
+    lock(memory, bucket + Bucket.lock);
+    const word = loadWordNoFault(k, address);
+    if (word === (value | 0)) break;
+    unlock(memory, bucket + Bucket.lock);
+    if (word !== null) return -Errno.EAGAIN;
+    if (!makeAccessible(k, address, false)) return -Errno.EFAULT;
+  }
+  memory.store32(waiter + Waiter.bitset, bitset);
+  append(memory, bucket, waiter, keyA);
+  const result = sleep(k, deadline);
+  unlock(memory, bucket + Bucket.lock);
+  return result;
+}
+
+/**
+ * Wakes up to `count` waiters whose bitset has a bit in common.
+ * @returns the number woken, or −errno
+ */
+export function futexWake(
+  k: KernelCpu,
+  address: number,
+  shared: boolean,
+  count: number,
+  bitset: number,
+): number {
+  if (bitset === 0) return -Errno.EINVAL;
+  const { memory } = k;
+  const error = findKey(k, address, shared, keyA);
+  if (error !== 0) return error;
+  const bucket = bucketOf(memory, keyA);
+  lock(memory, bucket + Bucket.lock);
+  const woken = wakeQueued(memory, bucket, keyA, count, bitset);
+  unlock(memory, bucket + Bucket.lock);
+  return woken;
+}
+
+/** Wakes waiters of a queue. As on Linux a count of 0 or less wakes one. The caller holds the bucket's lock. */
+function wakeQueued(memory: Memory, bucket: number, key: Key, count: number, bitset: number): number {
+  let woken = 0;
+  for (let waiter = memory.loadU32(bucket + Bucket.first); waiter !== 0; ) {
+    const next = memory.loadU32(waiter + Waiter.next);
+    if (matches(memory, waiter, key) && memory.load32(waiter + Waiter.bitset) & bitset) {
+      remove(memory, bucket, waiter);
+      wake(memory, waiter - Task.wait);
+      if (++woken >= count) break;
+    }
+    waiter = next;
+  }
+  return woken;
+}
+
+/**
+ * FUTEX_REQUEUE and FUTEX_CMP_REQUEUE.
+ * @param expected value the word at `from` must have; null for FUTEX_REQUEUE
+ * @returns woken plus (with `expected`) requeued, or −errno
+ */
+function futexRequeue(
+  k: KernelCpu,
+  from: number,
+  shared: boolean,
+  wakeCount: number,
+  requeueCount: number,
+  to: number,
+  expected: number | null,
+): number {
+  if (wakeCount < 0 || requeueCount < 0) return -Errno.EINVAL;
+  const { memory } = k;
+  const error = findKey(k, from, shared, keyA) || findKey(k, to, shared, keyB);
+  if (error !== 0) return error;
+  const source = bucketOf(memory, keyA);
+  const target = bucketOf(memory, keyB);
+  for (;;) {
+    lockBoth(memory, source, target);
+    const word = expected === null ? null : loadWordNoFault(k, from);
+    if (word === expected) break;
+    unlockBoth(memory, source, target);
+    if (word !== null) return -Errno.EAGAIN;
+    if (!makeAccessible(k, from, false)) return -Errno.EFAULT;
+  }
+  const sameKey = keyA.space === keyB.space && keyA.offset === keyB.offset;
+  let woken = 0;
+  let moved = 0;
+  for (let waiter = memory.loadU32(source + Bucket.first); waiter !== 0; ) {
+    const next = memory.loadU32(waiter + Waiter.next);
+    if (matches(memory, waiter, keyA)) {
+      if (woken < wakeCount) {
+        remove(memory, source, waiter);
+        wake(memory, waiter - Task.wait);
+        woken++;
+      } else if (moved < requeueCount) {
+        if (!sameKey) {
+          remove(memory, source, waiter);
+          append(memory, target, waiter, keyB);
+        }
+        moved++;
+      } else {
+        break;
+      }
+    }
+    waiter = next;
+  }
+  unlockBoth(memory, source, target);
+  return woken + moved;
+}
+
+/** What FUTEX_WAKE_OP does: `argument` with sign, the operation on the second word and the comparison of its old value. */
+function decodeOperation(encoded: number) {
+  const field = (encoded << 8) >> 20;
+  return {
+    operation: (encoded >>> 28) & 7,
+    compare: (encoded >>> 24) & 15,
+    // Bit 31: the argument is a shift count.
+    argument: encoded < 0 ? 1 << (field & 31) : field,
+    against: (encoded << 20) >> 20,
+  };
+}
+
+const OPERATIONS: readonly ((old: number, argument: number) => number)[] = [
+  (_old, argument) => argument,
+  (old, argument) => (old + argument) | 0,
+  (old, argument) => old | argument,
+  (old, argument) => old & ~argument,
+  (old, argument) => old ^ argument,
+];
+
+const COMPARISONS: readonly ((old: number, against: number) => boolean)[] = [
+  (old, against) => old === against,
+  (old, against) => old !== against,
+  (old, against) => old < against,
+  (old, against) => old <= against,
+  (old, against) => old > against,
+  (old, against) => old >= against,
+];
+
+function futexWakeOp(
+  k: KernelCpu,
+  first: number,
+  shared: boolean,
+  count: number,
+  secondCount: number,
+  second: number,
+  encoded: number,
+): number {
+  const { memory } = k;
+  const error = findKey(k, first, shared, keyA) || findKey(k, second, shared, keyB);
+  if (error !== 0) return error;
+  const { operation, compare, argument, against } = decodeOperation(encoded | 0);
+  const operate = OPERATIONS[operation];
+  const holds = COMPARISONS[compare];
+  if (!operate || !holds) return -Errno.ENOSYS;
+  const [a, b] = [bucketOf(memory, keyA), bucketOf(memory, keyB)];
+  let old: number | null;
+  for (;;) {
+    lockBoth(memory, a, b);
+    old = loadWordNoFault(k, second);
+    if (old !== null) {
+      const found = compareExchangeWord(k, second, old, operate(old, argument));
+      if (found === old) break;
+      old = found;
+    }
+    unlockBoth(memory, a, b);
+    // Another thread changed the word (found something else), or the page is not there for writing.
+    if (old === null && !makeAccessible(k, second, true)) return -Errno.EFAULT;
+  }
+  let woken = wakeQueued(memory, a, keyA, count, ANY);
+  if (holds(old, against)) woken += wakeQueued(memory, b, keyB, secondCount, ANY);
+  unlockBoth(memory, a, b);
+  return woken;
+}
+
+function futex(
+  k: KernelCpu,
+  address: number,
+  operation: number,
+  value: number,
+  timeout: number,
+  address2: number,
+  value3: number,
+): number {
+  const command = operation & ~(PRIVATE_FLAG | CLOCK_REALTIME_FLAG);
+  const shared = (operation & PRIVATE_FLAG) === 0;
+  const realtime = (operation & CLOCK_REALTIME_FLAG) !== 0;
+  if (realtime && command !== Command.WAIT_BITSET) return -Errno.ENOSYS;
+  switch (command) {
+    case Command.WAIT:
+    case Command.WAIT_BITSET: {
+      let deadline = Number.POSITIVE_INFINITY;
+      if (timeout !== 0 && k.wakeReason === WakeReason.none) {
+        const time = readTimespec(k, timeout);
+        if (typeof time === 'number') return time;
+        if (!timespecValid(time)) return -Errno.EINVAL;
+        // WAIT counts from now; WAIT_BITSET's is a point in time.
+        if (command === Command.WAIT) deadline = k.now() + toNanoseconds(time);
+        else deadline = realtime ? realtimeToMonotonic(k.memory, time) : toNanoseconds(time);
+      }
+      const bitset = command === Command.WAIT ? ANY : value3 | 0;
+      return futexWait(k, address, shared, value, bitset, deadline);
+    }
+    case Command.WAKE:
+      return futexWake(k, address, shared, value | 0, ANY);
+    case Command.WAKE_BITSET:
+      return futexWake(k, address, shared, value | 0, value3 | 0);
+    case Command.REQUEUE:
+      return futexRequeue(k, address, shared, value | 0, timeout | 0, address2, null);
+    case Command.CMP_REQUEUE:
+      return futexRequeue(k, address, shared, value | 0, timeout | 0, address2, value3 | 0);
+    case Command.WAKE_OP:
+      return futexWakeOp(k, address, shared, value | 0, timeout | 0, address2, value3);
+    default:
+      // Priority inheritance (LOCK_PI and its kin) is not offered; glibc's mutexes of that protocol report it.
+      return -Errno.ENOSYS;
+  }
+}
+
+/** Goes on with an interrupted wait that had a timeout (restart_syscall). */
+export function restartFutex(k: KernelCpu, arguments_: readonly number[]): number {
+  const [address, shared, value, bitset, deadline] = arguments_;
+  return futexWait(k, address, shared !== 0, value, bitset, deadline);
+}
+
+const ROBUST_HEAD_BYTES = 24;
+/** A list longer than this, or circular, is not followed further (ROBUST_LIST_LIMIT). */
+const ROBUST_LIMIT = 2048;
+
+function setRobustList(k: KernelCpu, head: number, length: number): number {
+  if (length !== ROBUST_HEAD_BYTES) return -Errno.EINVAL;
+  k.memory.storeNumber(k.task + Task.robustList, head);
+  return 0;
+}
+
+function getRobustList(k: KernelCpu, tid: number, headPointer: number, lengthPointer: number): number {
+  const { memory } = k;
+  const read = (task: number) => memory.loadNumber(task + Task.robustList);
+  const head = tid === 0 ? read(k.task) : withTask(memory, tid, -1, read);
+  if (head < 0) return -Errno.ESRCH;
+  const scratch = k.cpu.base + CpuState.scratch;
+  memory.storeNumber(scratch, ROBUST_HEAD_BYTES);
+  memory.storeNumber(scratch + 8, head);
+  if (!k.user.copyOut(lengthPointer, scratch, 8)) return -Errno.EFAULT;
+  return k.user.copyOut(headPointer, scratch + 8, 8) ? 0 : -Errno.EFAULT;
+}
+
+/**
+ * Marks the robust mutexes that the ending thread holds as ownerless and wakes one waiter of each (exit_robust_list).
+ * Called by the thread itself, before its memory goes. The list is the user's and may be anything: what cannot be read
+ * ends the walk.
+ */
+export function exitRobustList(k: KernelCpu): void {
+  const { memory } = k;
+  const head = memory.loadNumber(k.task + Task.robustList);
+  if (head === 0) return;
+  memory.storeNumber(k.task + Task.robustList, 0);
+  const scratch = k.cpu.base + CpuState.scratch;
+  if (!k.user.copyIn(scratch, head, ROBUST_HEAD_BYTES)) return;
+  // Links: bit 0 marks a mutex with priority inheritance. The mutex's word is at a fixed, signed distance.
+  let entry = memory.loadNumber(scratch);
+  const distance = memory.loadU32(scratch + 8) + memory.load32(scratch + 12) * 0x1_0000_0000;
+  const pending = memory.loadNumber(scratch + 16);
+  const strip = (link: number) => link - (link % 2);
+  for (let i = 0; i < ROBUST_LIMIT && strip(entry) !== head; i++) {
+    // The link is read first: once the mutex is marked, its memory may be somebody else's.
+    const readable = k.user.copyIn(scratch, strip(entry), 8);
+    const next = memory.loadNumber(scratch);
+    const isPending = strip(entry) === strip(pending);
+    if (!isPending && !ownerDied(k, strip(entry) + distance, false, entry % 2 === 1)) return;
+    if (!readable) return;
+    entry = next;
+  }
+  if (strip(pending) !== 0) ownerDied(k, strip(pending) + distance, true, pending % 2 === 1);
+}
+
+/** handle_futex_death: false if the word cannot be accessed. */
+function ownerDied(k: KernelCpu, address: number, pending: boolean, pi: boolean): boolean {
+  if (address % 4 !== 0) return false;
+  for (;;) {
+    const word = loadWordNoFault(k, address);
+    if (word === null) {
+      if (!makeAccessible(k, address, true)) return false;
+      continue;
+    }
+    // The thread may have died between releasing the mutex (word 0) and waking the next.
+    if (pending && !pi && word === 0) {
+      futexWake(k, address, true, 1, ANY);
+      return true;
+    }
+    if ((word & TID_MASK) !== k.tid) return true;
+    const found = compareExchangeWord(k, address, word, (word & WAITERS) | OWNER_DIED);
+    if (found === null && !makeAccessible(k, address, true)) return false;
+    if (found !== word) continue;
+    if (!pi && word & WAITERS) futexWake(k, address, true, 1, ANY);
+    return true;
+  }
+}
+
+/** Ends CLONE_CHILD_CLEARTID and set_tid_address: writes 0 there and wakes one waiter, which is how threads are joined. */
+export function clearChildTid(k: KernelCpu): void {
+  const { memory } = k;
+  const address = memory.loadNumber(k.task + Task.clearChildTid);
+  if (address === 0) return;
+  memory.storeNumber(k.task + Task.clearChildTid, 0);
+  const scratch = k.cpu.base + CpuState.scratch;
+  memory.store32(scratch, 0);
+  if (k.user.copyOut(address, scratch, 4)) futexWake(k, address, true, 1, ANY);
+}
+
+export const futexSyscalls: SyscallTable = {
+  202: { name: 'futex', handler: futex, args: 'pduxpu' },
+  273: { name: 'set_robust_list', handler: setRobustList, args: 'pz' },
+  274: { name: 'get_robust_list', handler: getRobustList, args: 'dpp' },
+};

@@ -1,0 +1,342 @@
+import { CpuState } from '../cpu/state.js';
+import { lock, unlock } from '../memory/lock.js';
+import type { Memory } from '../memory/memory.js';
+import { Errno } from './errno.js';
+import { restartFutex } from './futex.js';
+import type { KernelCpu } from './kernel-cpu.js';
+import { CpuSlot, cpuSlot, ringScheduler } from './run-queue.js';
+import { forEachProcess, processSignalsOf } from './signal/links.js';
+import { Signal, SiCode } from './signal/numbers.js';
+import { Restart } from './signal/registers.js';
+import { sendSignal, writeInfo } from './signal/send.js';
+import { ProcessSignals } from './signal/state.js';
+import type { SyscallTable } from './syscalls.js';
+import { forEachThread, Process, Task, TaskState, WakeReason, withTask } from './task.js';
+import {
+  fromNanoseconds,
+  RestartKind,
+  readTimespec,
+  realtime,
+  realtimeToMonotonic,
+  restartWords,
+  setRestart,
+  type Timespec,
+  timespecValid,
+  toNanoseconds,
+  writeTimespec,
+} from './timespec.js';
+import { cpuOf, loadWord, sleep, stateOf } from './wait.js';
+
+/** System calls about time (kernel/time). All time comes from KernelCpu.clock. */
+
+const ClockId = {
+  REALTIME: 0,
+  MONOTONIC: 1,
+  PROCESS_CPUTIME: 2,
+  THREAD_CPUTIME: 3,
+  MONOTONIC_RAW: 4,
+  REALTIME_COARSE: 5,
+  MONOTONIC_COARSE: 6,
+  BOOTTIME: 7,
+  REALTIME_ALARM: 8,
+  BOOTTIME_ALARM: 9,
+  TAI: 11,
+} as const;
+
+/** Ticks a second of times(2) and of the coarse clocks (USER_HZ, CONFIG_HZ_250). */
+const USER_HZ = 100;
+const COARSE_NS = 4e6;
+const TIMER_ABSTIME = 1;
+
+/** Time on CPUs of a thread up to now, ns. */
+function threadTime(memory: Memory, task: number, now: number): number {
+  const word = loadWord(memory, task);
+  const saved = memory.f64[(task + Task.cpuTime) >>> 3];
+  if (stateOf(word) !== TaskState.Running) return saved;
+  const since = memory.f64[(cpuSlot(memory, cpuOf(word)) + CpuSlot.since) >>> 3];
+  return saved + Math.max(0, now - since);
+}
+
+/** Time on CPUs of all threads of a process, ended ones too, ns. */
+function processTime(memory: Memory, process: number, now: number): number {
+  const word = processSignalsOf(process) + ProcessSignals.lock;
+  lock(memory, word);
+  let total = memory.f64[(process + Process.cpuTime) >>> 3];
+  forEachThread(memory, process, (task) => {
+    total += threadTime(memory, task, now);
+    return true;
+  });
+  unlock(memory, word);
+  return total;
+}
+
+/** Reads a clock; null if there is no such clock. */
+function readClock(k: KernelCpu, id: number): Timespec | null {
+  const { memory } = k;
+  const now = k.now();
+  switch (id) {
+    case ClockId.REALTIME:
+    case ClockId.REALTIME_ALARM:
+    case ClockId.TAI:
+      return realtime(memory, now);
+    case ClockId.REALTIME_COARSE:
+      return realtime(memory, now - (now % COARSE_NS));
+    case ClockId.MONOTONIC:
+    case ClockId.MONOTONIC_RAW:
+    case ClockId.BOOTTIME:
+    case ClockId.BOOTTIME_ALARM:
+      return fromNanoseconds(now);
+    case ClockId.MONOTONIC_COARSE:
+      return fromNanoseconds(now - (now % COARSE_NS));
+    case ClockId.PROCESS_CPUTIME:
+      return fromNanoseconds(processTime(memory, k.process, now));
+    case ClockId.THREAD_CPUTIME:
+      return fromNanoseconds(threadTime(memory, k.task, now));
+  }
+  if (id >= 0) return null;
+  // CPU clocks of a process or thread: ~pid in bits 31:3, bit 2 for a thread (posix-timers.h). 0 is the caller.
+  const pid = ~(id >> 3);
+  const ofThread = (id & 4) !== 0;
+  if (ofThread) {
+    if (pid === 0) return fromNanoseconds(threadTime(memory, k.task, now));
+    const time = withTask(memory, pid, -1, (task) => threadTime(memory, task, now));
+    return time < 0 ? null : fromNanoseconds(time);
+  }
+  return pid === 0 || pid === k.pid ? fromNanoseconds(processTime(memory, k.process, now)) : null;
+}
+
+function clockGettime(k: KernelCpu, id: number, result: number): number {
+  const time = readClock(k, id);
+  return time === null ? -Errno.EINVAL : writeTimespec(k, result, time);
+}
+
+function clockGetres(k: KernelCpu, id: number, result: number): number {
+  if (readClock(k, id) === null) return -Errno.EINVAL;
+  const coarse = id === ClockId.REALTIME_COARSE || id === ClockId.MONOTONIC_COARSE;
+  return result === 0 ? 0 : writeTimespec(k, result, { seconds: 0, nanoseconds: coarse ? COARSE_NS : 1 });
+}
+
+/** Nobody may set the machine's clocks. */
+function clockSettime(k: KernelCpu, id: number): number {
+  return readClock(k, id) === null ? -Errno.EINVAL : -Errno.EPERM;
+}
+
+function gettimeofday(k: KernelCpu, result: number, zone: number): number {
+  if (result !== 0) {
+    const { seconds, nanoseconds } = realtime(k.memory, k.now());
+    const error = writeTimespec(k, result, { seconds, nanoseconds: Math.floor(nanoseconds / 1000) });
+    if (error !== 0) return error;
+  }
+  // struct timezone: two ints, UTC.
+  if (zone === 0) return 0;
+  const scratch = k.cpu.base + CpuState.scratch;
+  k.memory.storeNumber(scratch, 0);
+  return k.user.copyOut(zone, scratch, 8) ? 0 : -Errno.EFAULT;
+}
+
+function time(k: KernelCpu, result: number): number {
+  const { seconds } = realtime(k.memory, k.now());
+  if (result !== 0) {
+    const scratch = k.cpu.base + CpuState.scratch;
+    k.memory.storeNumber(scratch, seconds);
+    if (!k.user.copyOut(result, scratch, 8)) return -Errno.EFAULT;
+  }
+  return seconds;
+}
+
+/**
+ * Sleeps until a monotonic time.
+ * @param remaining where to write what is left when a signal ends it; 0 for nowhere
+ * @param absolute the call had TIMER_ABSTIME: interrupted, it starts again with the same arguments
+ */
+function sleepUntil(k: KernelCpu, deadline: number, remaining: number, absolute: boolean): number {
+  if (k.wakeReason === WakeReason.none) return deadline <= k.now() ? 0 : sleep(k, deadline);
+  const until = k.deadline;
+  if (k.wakeReason === WakeReason.timeout) return 0;
+  if (k.wakeReason !== WakeReason.signal) return sleep(k, until);
+  if (absolute) return -Restart.ERESTARTNOHAND;
+  if (remaining !== 0) {
+    const error = writeTimespec(k, remaining, fromNanoseconds(Math.max(0, until - k.now())));
+    if (error !== 0) return error;
+  }
+  return setRestart(k, RestartKind.nanosleep, [until, remaining]);
+}
+
+function nanosleep(k: KernelCpu, request: number, remaining: number): number {
+  const wait = readTimespec(k, request);
+  if (typeof wait === 'number') return wait;
+  if (!timespecValid(wait)) return -Errno.EINVAL;
+  return sleepUntil(k, k.now() + toNanoseconds(wait), remaining, false);
+}
+
+function clockNanosleep(k: KernelCpu, id: number, flags: number, request: number, remaining: number): number {
+  const realtimeClock = id === ClockId.REALTIME || id === ClockId.REALTIME_ALARM || id === ClockId.TAI;
+  const monotonicClock = id === ClockId.MONOTONIC || id === ClockId.BOOTTIME || id === ClockId.BOOTTIME_ALARM;
+  if (!realtimeClock && !monotonicClock) {
+    return readClock(k, id) === null ? -Errno.EINVAL : -Errno.EOPNOTSUPP;
+  }
+  const wait = readTimespec(k, request);
+  if (typeof wait === 'number') return wait;
+  if (!timespecValid(wait)) return -Errno.EINVAL;
+  if (!(flags & TIMER_ABSTIME)) return sleepUntil(k, k.now() + toNanoseconds(wait), remaining, false);
+  const deadline = realtimeClock ? realtimeToMonotonic(k.memory, wait) : toNanoseconds(wait);
+  return sleepUntil(k, deadline, 0, true);
+}
+
+function restartSyscall(k: KernelCpu): number {
+  const { kind, words } = restartWords(k);
+  if (kind === RestartKind.nanosleep) return sleepUntil(k, words[0], words[1], false);
+  if (kind === RestartKind.futex) return restartFutex(k, words);
+  return -Errno.EINTR;
+}
+
+/** Clock ticks since boot; struct tms: user, system, and the same of children, all user time here. */
+function times(k: KernelCpu, result: number): number {
+  const ticks = (ns: number) => Math.floor(ns / (1e9 / USER_HZ));
+  if (result !== 0) {
+    const scratch = k.cpu.base + CpuState.scratch;
+    k.memory.u8.fill(0, scratch, scratch + 32);
+    k.memory.storeNumber(scratch, ticks(processTime(k.memory, k.process, k.now())));
+    if (!k.user.copyOut(result, scratch, 32)) return -Errno.EFAULT;
+  }
+  return ticks(k.now());
+}
+
+const RUSAGE_BYTES = 144;
+const RUSAGE_NVCSW = 128;
+const RusageWho = { SELF: 0, CHILDREN: -1, THREAD: 1 } as const;
+
+function getrusage(k: KernelCpu, who: number, result: number): number {
+  const { memory } = k;
+  let used = 0;
+  let switches = 0;
+  if (who === RusageWho.SELF) used = processTime(memory, k.process, k.now());
+  else if (who === RusageWho.THREAD) used = threadTime(memory, k.task, k.now());
+  else if (who !== RusageWho.CHILDREN) return -Errno.EINVAL;
+  if (who !== RusageWho.CHILDREN) switches = memory.f64[(k.task + Task.switches) >>> 3];
+  const scratch = k.cpu.base + CpuState.scratch;
+  memory.u8.fill(0, scratch, scratch + RUSAGE_BYTES);
+  const { seconds, nanoseconds } = fromNanoseconds(used);
+  memory.storeNumber(scratch, seconds);
+  memory.storeNumber(scratch + 8, Math.floor(nanoseconds / 1000));
+  memory.storeNumber(scratch + RUSAGE_NVCSW, switches);
+  return k.user.copyOut(result, scratch, RUSAGE_BYTES) ? 0 : -Errno.EFAULT;
+}
+
+/**
+ * Sets ITIMER_REAL of the process, in ns from now (0 switches it off), and returns what it was set to.
+ * The scheduler thread keeps it: `expireRealTimers`.
+ */
+function setRealTimer(k: KernelCpu, value: number, interval: number): { value: number; interval: number } {
+  const { memory } = k;
+  const shared = processSignalsOf(k.process);
+  const deadline = (shared + ProcessSignals.realDeadline) >>> 3;
+  const period = (shared + ProcessSignals.realInterval) >>> 3;
+  const now = k.now();
+  lock(memory, shared + ProcessSignals.lock);
+  const old = { value: timeLeft(memory.f64[deadline], now), interval: memory.f64[period] };
+  memory.f64[deadline] = value === 0 ? 0 : now + value;
+  memory.f64[period] = interval;
+  unlock(memory, shared + ProcessSignals.lock);
+  if (value !== 0) ringScheduler(memory);
+  return old;
+}
+
+/** An armed timer never shows 0, which would mean that it is off. */
+function timeLeft(deadline: number, now: number): number {
+  return deadline === 0 ? 0 : Math.max(1000, deadline - now);
+}
+
+function alarm(k: KernelCpu, seconds: number): number {
+  const { value } = setRealTimer(k, seconds * 1e9, 0);
+  if (value === 0) return 0;
+  // Rounded to the nearest second, but never to 0.
+  return Math.max(1, Math.round(value / 1e9));
+}
+
+const ITIMER_REAL = 0;
+const ITIMER_PROF = 2;
+const ITIMERVAL_BYTES = 32;
+
+function writeItimer(k: KernelCpu, address: number, timer: { value: number; interval: number }): number {
+  const scratch = k.cpu.base + CpuState.scratch;
+  [timer.interval, timer.value].forEach((ns, i) => {
+    const { seconds, nanoseconds } = fromNanoseconds(ns);
+    k.memory.storeNumber(scratch + 16 * i, seconds);
+    k.memory.storeNumber(scratch + 16 * i + 8, Math.floor(nanoseconds / 1000));
+  });
+  return k.user.copyOut(address, scratch, ITIMERVAL_BYTES) ? 0 : -Errno.EFAULT;
+}
+
+/** ITIMER_REAL only: the timers of CPU time are not there yet. */
+function setitimer(k: KernelCpu, which: number, value: number, old: number): number {
+  if (which < 0 || which > ITIMER_PROF) return -Errno.EINVAL;
+  if (which !== ITIMER_REAL) return -Errno.ENOSYS;
+  const times: number[] = [];
+  for (const offset of [0, 16]) {
+    const time = value === 0 ? { seconds: 0, nanoseconds: 0 } : readTimespec(k, value + offset);
+    if (typeof time === 'number') return time;
+    if (time.seconds < 0 || time.nanoseconds < 0 || time.nanoseconds >= 1e6) return -Errno.EINVAL;
+    times.push(time.seconds * 1e9 + time.nanoseconds * 1000);
+  }
+  const before = setRealTimer(k, times[1], times[0]);
+  return old === 0 ? 0 : writeItimer(k, old, before);
+}
+
+function getitimer(k: KernelCpu, which: number, result: number): number {
+  if (which < 0 || which > ITIMER_PROF) return -Errno.EINVAL;
+  const { memory } = k;
+  const shared = processSignalsOf(k.process);
+  if (which !== ITIMER_REAL) return writeItimer(k, result, { value: 0, interval: 0 });
+  lock(memory, shared + ProcessSignals.lock);
+  const value = timeLeft(memory.f64[(shared + ProcessSignals.realDeadline) >>> 3], k.now());
+  const interval = memory.f64[(shared + ProcessSignals.realInterval) >>> 3];
+  unlock(memory, shared + ProcessSignals.lock);
+  return writeItimer(k, result, { value, interval });
+}
+
+/**
+ * Sends SIGALRM to the processes whose ITIMER_REAL has run out. Called by the scheduler thread whenever it looks at deadlines.
+ * @param now monotonic ns
+ * @returns the next deadline of any process, Infinity if there is none
+ */
+export function expireRealTimers(memory: Memory, now: number): number {
+  let next = Number.POSITIVE_INFINITY;
+  forEachProcess(memory, (process) => {
+    const shared = processSignalsOf(process);
+    const deadline = (shared + ProcessSignals.realDeadline) >>> 3;
+    if (memory.f64[deadline] === 0) return;
+    lock(memory, shared + ProcessSignals.lock);
+    const expired = memory.f64[deadline] !== 0 && memory.f64[deadline] <= now;
+    if (expired) {
+      const interval = memory.f64[(shared + ProcessSignals.realInterval) >>> 3];
+      // Periods that passed unseen are skipped (hrtimer_forward).
+      const missed = interval > 0 ? Math.floor((now - memory.f64[deadline]) / interval) + 1 : 0;
+      memory.f64[deadline] = interval > 0 ? memory.f64[deadline] + missed * interval : 0;
+    }
+    const left = memory.f64[deadline];
+    unlock(memory, shared + ProcessSignals.lock);
+    if (left !== 0) next = Math.min(next, left);
+    if (!expired) return;
+    const info = shared + ProcessSignals.timerInfo;
+    writeInfo(memory, info, { signo: Signal.ALRM, code: SiCode.KERNEL });
+    sendSignal(memory, process, 0, Signal.ALRM, info);
+  });
+  return next;
+}
+
+export const timeSyscalls: SyscallTable = {
+  35: { name: 'nanosleep', handler: nanosleep, args: 'pp' },
+  36: { name: 'getitimer', handler: getitimer, args: 'dp' },
+  37: { name: 'alarm', handler: alarm, args: 'u' },
+  38: { name: 'setitimer', handler: setitimer, args: 'dpp' },
+  96: { name: 'gettimeofday', handler: gettimeofday, args: 'pp' },
+  98: { name: 'getrusage', handler: getrusage, args: 'dp' },
+  100: { name: 'times', handler: times, args: 'p' },
+  201: { name: 'time', handler: time, args: 'p' },
+  219: { name: 'restart_syscall', handler: restartSyscall, args: '' },
+  227: { name: 'clock_settime', handler: clockSettime, args: 'dp' },
+  228: { name: 'clock_gettime', handler: clockGettime, args: 'dp' },
+  229: { name: 'clock_getres', handler: clockGetres, args: 'dp' },
+  230: { name: 'clock_nanosleep', handler: clockNanosleep, args: 'ddpp' },
+};

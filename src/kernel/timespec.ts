@@ -1,0 +1,98 @@
+import { CpuState } from '../cpu/state.js';
+import { MACHINE, Machine } from '../memory/layout.js';
+import type { Memory } from '../memory/memory.js';
+import { Errno } from './errno.js';
+import type { KernelCpu } from './kernel-cpu.js';
+import { Restart } from './signal/registers.js';
+import { TaskSignals } from './signal/state.js';
+import { Task } from './task-layout.js';
+
+/** Times as the system calls have them, and the continuation of calls that a signal interrupted. */
+
+/** struct timespec (and timeval, with microseconds in the second field). */
+export interface Timespec {
+  seconds: number;
+  nanoseconds: number;
+}
+
+const TIMESPEC_BYTES = 16;
+
+function load64(memory: Memory, pointer: number): number {
+  return memory.loadU32(pointer) + memory.load32(pointer + 4) * 0x1_0000_0000;
+}
+
+/** Reads a timespec from user memory; −EFAULT if it is not readable. */
+export function readTimespec(k: KernelCpu, address: number): Timespec | number {
+  const scratch = k.cpu.base + CpuState.scratch;
+  if (!k.user.copyIn(scratch, address, TIMESPEC_BYTES)) return -Errno.EFAULT;
+  return { seconds: load64(k.memory, scratch), nanoseconds: load64(k.memory, scratch + 8) };
+}
+
+/** Writes two 64-bit words; 0 or −EFAULT. */
+export function writeTimespec(k: KernelCpu, address: number, time: Timespec): number {
+  const scratch = k.cpu.base + CpuState.scratch;
+  k.memory.storeNumber(scratch, time.seconds);
+  k.memory.storeNumber(scratch + 8, time.nanoseconds);
+  return k.user.copyOut(address, scratch, TIMESPEC_BYTES) ? 0 : -Errno.EFAULT;
+}
+
+/** Whether it may be a timeout (timespec64_valid). */
+export function timespecValid(time: Timespec): boolean {
+  return time.seconds >= 0 && time.nanoseconds >= 0 && time.nanoseconds < 1e9;
+}
+
+/** Whole nanoseconds; very long times are rounded, which nobody lives to see. */
+export function toNanoseconds(time: Timespec): number {
+  return time.seconds * 1e9 + time.nanoseconds;
+}
+
+export function fromNanoseconds(nanoseconds: number): Timespec {
+  const seconds = Math.floor(nanoseconds / 1e9);
+  return { seconds, nanoseconds: nanoseconds - seconds * 1e9 };
+}
+
+/** The wall clock at a monotonic time. Nanoseconds since 1970 don't fit a number, so seconds stay apart. */
+export function realtime(memory: Memory, monotonic: number): Timespec {
+  const boot = memory.f64[(MACHINE + Machine.bootRealtime) >>> 3];
+  const bootSeconds = Math.floor(boot / 1000);
+  const rest = fromNanoseconds(monotonic + Math.floor((boot - bootSeconds * 1000) * 1e6));
+  return { seconds: bootSeconds + rest.seconds, nanoseconds: rest.nanoseconds };
+}
+
+/** The monotonic time at which the wall clock shows this; below 0 if that was before the machine's boot. */
+export function realtimeToMonotonic(memory: Memory, time: Timespec): number {
+  const boot = memory.f64[(MACHINE + Machine.bootRealtime) >>> 3];
+  const bootSeconds = Math.floor(boot / 1000);
+  return (
+    (time.seconds - bootSeconds) * 1e9 + time.nanoseconds - Math.floor((boot - bootSeconds * 1000) * 1e6)
+  );
+}
+
+/** TaskSignals.restartKind: what restart_syscall goes on with. */
+export const RestartKind = { none: 0, nanosleep: 1, futex: 2 } as const;
+
+/**
+ * Leaves an interrupted call to be continued by restart_syscall, if no handler runs.
+ * @param words at most 5 numbers, which the continuation gets
+ * @returns −ERESTART_RESTARTBLOCK, for the handler to return
+ */
+export function setRestart(k: KernelCpu, kind: number, words: readonly number[]): number {
+  const { memory } = k;
+  const signals = k.task + Task.signals;
+  memory.store32(signals + TaskSignals.restartKind, kind);
+  words.forEach((word, i) => {
+    memory.f64[((signals + TaskSignals.restartArguments) >>> 3) + i] = word;
+  });
+  return -Restart.ERESTART_RESTARTBLOCK;
+}
+
+/** What `setRestart` left. */
+export function restartWords(k: KernelCpu): { kind: number; words: number[] } {
+  const { memory } = k;
+  const signals = k.task + Task.signals;
+  const from = (signals + TaskSignals.restartArguments) >>> 3;
+  return {
+    kind: memory.load32(signals + TaskSignals.restartKind),
+    words: [...memory.f64.subarray(from, from + 5)],
+  };
+}
