@@ -5,7 +5,6 @@ import { rootPointer, setRoot } from '../memory/roots.js';
 import { heapAllocate } from '../memory/slab.js';
 import { struct } from '../memory/struct.js';
 import { Errno } from './errno.js';
-import { compareExchangeWord, loadWordNoFault, makeAccessible, sharedWordPlace } from './futex-word.js';
 import type { KernelCpu } from './kernel-cpu.js';
 import { Restart } from './signal/registers.js';
 import type { SyscallTable } from './syscalls.js';
@@ -100,7 +99,8 @@ function findKey(k: KernelCpu, address: number, shared: boolean, key: Key): numb
     key.offset = address;
     return 0;
   }
-  const place = sharedWordPlace(k, address);
+  // Looked up for writing, if it may be written: a frame that the first write would replace is replaced before.
+  const place = k.user.place(address, true) || k.user.place(address, false);
   if (place === 0) return -Errno.EFAULT;
   key.space = 0;
   key.offset = place;
@@ -161,6 +161,18 @@ function unlockBoth(memory: Memory, a: number, b: number): void {
   if (a !== b) unlock(memory, b + Bucket.lock);
 }
 
+/** The futex word, signed; null if its page is not there (no page fault is served). */
+function loadWordNoFault(k: KernelCpu, address: number): number | null {
+  const word = k.user.peekU32(address);
+  return word < 0 ? null : word | 0;
+}
+
+/** Compare-exchange without page faults: what was found there, signed; null if its page is not there for writing. */
+function compareExchangeWord(k: KernelCpu, address: number, expected: number, value: number): number | null {
+  const found = k.user.compareExchange32(address, expected, value, false);
+  return found < 0 ? null : found | 0;
+}
+
 /**
  * FUTEX_WAIT and FUTEX_WAIT_BITSET.
  * @param deadline monotonic ns, or infinite
@@ -194,7 +206,7 @@ function futexWait(
     if (word === (value | 0)) break;
     unlock(memory, bucket + Bucket.lock);
     if (word !== null) return -Errno.EAGAIN;
-    if (!makeAccessible(k, address, false)) return -Errno.EFAULT;
+    if (!k.user.prepare(address, false)) return -Errno.EFAULT;
   }
   memory.store32(waiter + Waiter.bitset, bitset);
   append(memory, bucket, waiter, keyA);
@@ -266,7 +278,7 @@ function futexRequeue(
     if (word === expected) break;
     unlockBoth(memory, source, target);
     if (word !== null) return -Errno.EAGAIN;
-    if (!makeAccessible(k, from, false)) return -Errno.EFAULT;
+    if (!k.user.prepare(from, false)) return -Errno.EFAULT;
   }
   const sameKey = keyA.space === keyB.space && keyA.offset === keyB.offset;
   let woken = 0;
@@ -351,7 +363,7 @@ function futexWakeOp(
     }
     unlockBoth(memory, a, b);
     // Another thread changed the word (found something else), or the page is not there for writing.
-    if (old === null && !makeAccessible(k, second, true)) return -Errno.EFAULT;
+    if (old === null && !k.user.prepare(second, true)) return -Errno.EFAULT;
   }
   let woken = wakeQueued(memory, a, keyA, count, ANY);
   if (holds(old, against)) woken += wakeQueued(memory, b, keyB, secondCount, ANY);
@@ -466,7 +478,7 @@ function ownerDied(k: KernelCpu, address: number, pending: boolean, pi: boolean)
   for (;;) {
     const word = loadWordNoFault(k, address);
     if (word === null) {
-      if (!makeAccessible(k, address, true)) return false;
+      if (!k.user.prepare(address, true)) return false;
       continue;
     }
     // The thread may have died between releasing the mutex (word 0) and waking the next.
@@ -476,7 +488,7 @@ function ownerDied(k: KernelCpu, address: number, pending: boolean, pi: boolean)
     }
     if ((word & TID_MASK) !== k.tid) return true;
     const found = compareExchangeWord(k, address, word, (word & WAITERS) | OWNER_DIED);
-    if (found === null && !makeAccessible(k, address, true)) return false;
+    if (found === null && !k.user.prepare(address, true)) return false;
     if (found !== word) continue;
     if (!pi && word & WAITERS) futexWake(k, address, true, 1, ANY);
     return true;
