@@ -12,7 +12,7 @@ export type Libc = 'glibc' | 'musl';
 
 /** Command that compiles for each C library. */
 const COMPILERS: Record<Libc, string> = { glibc: 'gcc', musl: 'musl-gcc' };
-const FLAGS = ['-O2', '-static', '-pthread', '-Wall', '-Wextra'];
+const FLAGS = ['-O2', '-static', '-pthread'];
 
 /** One C file to compile. */
 export interface Source {

@@ -58,7 +58,8 @@ cp "$(command -v busybox)" "$root/bin/busybox"
 for applet in $("$root/bin/busybox" --list); do
   [[ -e $root/bin/$applet ]] || ln -s busybox "$root/bin/$applet"
 done
-(($# == 0)) || cp -- "$@" "$root/bin/"
+# A file may bear an applet's name: it replaces the link, not busybox behind it.
+(($# == 0)) || cp --remove-destination -- "$@" "$root/bin/"
 echo 'root:x:0:0::/:/bin/sh' > "$root/etc/passwd"
 cat > "$root/script"
 # -opost: the console adds no carriage returns. The marks tell the script's output from what kernel and firmware say.
@@ -76,11 +77,12 @@ echo '@@script-end'
 poweroff -f
 INIT
 chmod +x "$root/init"
-(cd "$root" && find . | cpio --quiet -o -H newc | gzip -1) > "$work/initrd.gz"
+# Not compressed: unpacking it under emulation would take longer than the boot.
+(cd "$root" && find . | cpio --quiet -o -H newc) > "$work/initrd"
 
 status=0
 timeout "${LINUX_IN_QEMU_TIMEOUT:-300}" qemu-system-x86_64 -accel tcg,thread=multi -cpu "$model" -smp "$cpus" -m "$memory" \
-  -kernel "$cache/vmlinuz" -initrd "$work/initrd.gz" -append 'console=ttyS0 quiet loglevel=1 panic=-1' \
+  -kernel "$cache/vmlinuz" -initrd "$work/initrd" -append 'console=ttyS0 quiet loglevel=1 panic=-1' \
   -display none -monitor none -serial stdio -no-reboot -nic none < /dev/null |
   awk -v RS='\n' '/^@@script-end\r?$/ { ended = 1; running = 0 } running { print; fflush() } /^@@script\r?$/ { running = 1 } END { exit !ended }' ||
   status=("${PIPESTATUS[@]}")

@@ -142,7 +142,7 @@ export function figure(seconds: number, unit: Row['unit']): string {
           [1e-3, ' ms'],
           [1e-6, ' µs'],
           [1e-9, ' ns'],
-        ] // prettier to read in one line
+        ]
       : [
           [1e6, ' M/s'],
           [1e3, ' k/s'],
@@ -163,11 +163,14 @@ export function render(report: Report, peers: readonly PeerName[]): string {
     colAligns: ['left', ...peers.map(() => 'right' as const), ...others.map(() => 'right' as const)],
     style,
   });
-  const problems = new Set<string>();
+  const problems = new Map<string, string[]>();
   for (const { measurement, unit, cells, ratios } of report.rows) {
     const figures = peers.map((peer) => {
       const { seconds, problem } = cells[peer] ?? { seconds: null };
-      if (problem && problem !== 'unsupported') problems.add(`${measurement} in ${peer}: ${problem}`);
+      if (problem && problem !== 'unsupported') {
+        const note = `${peer}: ${problem}`;
+        problems.set(note, [...(problems.get(note) ?? []), measurement]);
+      }
       return seconds !== null
         ? figure(seconds, unit)
         : problem === 'unsupported'
@@ -201,7 +204,7 @@ export function render(report: Report, peers: readonly PeerName[]): string {
   }
   const notes = [
     ...Object.entries(report.missing).map(([peer, lack]) => `${peer} ${lack}.`),
-    ...[...problems].map((problem) => `${problem}.`),
+    ...[...problems].map(([problem, measurements]) => `${problem} (${measurements.join(', ')}).`),
   ];
   return [
     `Medians of ${report.rounds} rounds, ${report.cpus} CPUs. A ratio above 1 means that Europa is faster.`,
