@@ -181,7 +181,7 @@ export function abridgedTag(full: number): number {
 }
 
 /** Tag of an 80-bit value: 0 valid, 1 zero, 2 special (SDM vol. 1, 8.1.7). */
-function tagOf(low: number, high: number, top: number): number {
+export function tagOf(low: number, high: number, top: number): number {
   const exponent = top & 0x7fff;
   if (exponent === 0) return (low | high) === 0 ? 1 : 2;
   return exponent === 0x7fff || high >= 0 ? 2 : 0;

@@ -21,8 +21,8 @@ export const HELPERS = {
   divS: { params: [i32, i64, i64, i64], results: [i32] },
   /** (cpu, RIP of the instruction) -> Exit.next or why it stopped; runs `execute` of the instruction's row in TypeScript. */
   execute: { params: [i32, i64], results: [i32] },
-  /** (cpu, x87 operation, pointer of operand or 0) -> result; see src/translate/families/x87.ts. */
-  x87: { params: [i32, i32, i32], results: [i32] },
+  /** (cpu, operation, register number or bits 79:64, bits 31:0, bits 63:32) -> result: src/cpu/x87-operations.ts. */
+  x87: { params: [i32, i32, i32, i32, i32], results: [i32] },
   /** (cpu, operation, imm | options, a, b) -> result; sets MXCSR flags; see src/translate/families/sse-float.ts. */
   sse: { params: [i32, i32, i32, v128, v128], results: [v128] },
   /** (cpu, source | value, destination, count, size) -> elements done: src/translate/runtime.ts. */

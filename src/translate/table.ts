@@ -13,6 +13,7 @@ import { rows as sseMove } from './families/sse-move.js';
 import { rows as sseShift } from './families/sse-shift.js';
 import { rows as sseShuffle } from './families/sse-shuffle.js';
 import { rows as system } from './families/system.js';
+import { rows as x87 } from './families/x87.js';
 
 /** All instructions that Europa implements, by family. */
 export const ROWS: readonly Row[] = [
@@ -29,6 +30,7 @@ export const ROWS: readonly Row[] = [
   ...sseShift,
   ...sseShuffle,
   ...system,
+  ...x87,
 ];
 
 const byCode: Row[] = [];

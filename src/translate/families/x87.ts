@@ -1,0 +1,332 @@
+import { Code, CodeExt } from 'iced-x86';
+import type { GuestCpu } from '../../cpu/guest-cpu.js';
+import { CpuState, Gpr, Vector } from '../../cpu/state.js';
+import { ES_B, FCW_FIXED, FCW_WRITABLE } from '../../cpu/x87.js';
+import { loadEnvironment, restoreState, saveState, storeEnvironment } from '../../cpu/x87-environment.js';
+import { type X87OperationName, x87Operation } from '../../cpu/x87-operations.js';
+import { FCW_DEFAULT } from '../../cpu/xsave.js';
+import type { InstructionMemory } from '../../cpu/xsave-instructions.js';
+import { Op, Type } from '../../wasm/opcodes.js';
+import { Cc, Emitter } from '../emitter.js';
+import { effectiveAddress, instructionMemory } from '../execute.js';
+import type { Insn } from '../insn.js';
+import { memorySize } from '../operand-size.js';
+import { type Row, raiseException } from '../row.js';
+import { implied } from './move.js';
+
+/**
+ * The x87 instructions. The unit's state stays in the CPU block; its operations are TypeScript (src/cpu/x87-operations.ts):
+ * emitted code raises pending exceptions, accesses memory and calls them.
+ */
+
+type Lower = (e: Emitter, insn: Insn) => void;
+
+/** Raises #MF if an unmasked exception is pending, as all but the FN… instructions do before anything else. */
+export function raisePending(e: Emitter): void {
+  e.c.get(Emitter.CPU).mem(Op.i32_load8_u, CpuState.fsw).i32(0x80).op(Op.i32_and);
+  e.raiseIf(Vector.MF);
+}
+
+/** Number i of the ST(i) that is not the implied ST(0). */
+function stackRegister(insn: Insn, i: number): number {
+  const op = insn.ops[i];
+  if (op?.kind !== 'reg' || op.class !== 'st') throw new Error(`operand ${i} is no x87 register`);
+  return op.num;
+}
+
+/** Calls an operation: `operands` pushes register number (or bits 79:64), bits 31:0 and bits 63:32. Pushes its result. */
+function call(e: Emitter, name: X87OperationName, operands: () => void): void {
+  e.c.get(Emitter.CPU).i32(x87Operation(name));
+  operands();
+  e.callHelper('x87');
+}
+
+/** An operation on registers; `operand` says which operand names ST(i). */
+function onRegisters(name: X87OperationName, operand?: number): Lower {
+  return (e, insn) => {
+    raisePending(e);
+    call(e, name, () =>
+      e.c
+        .i32(operand === undefined ? 0 : stackRegister(insn, operand))
+        .i32(0)
+        .i32(0),
+    );
+    e.c.op(Op.drop);
+  };
+}
+
+/** An operation with an operand from memory of 2, 4, 8 or 10 bytes; those of 2 are sign-extended. */
+function fromMemory(name: X87OperationName): Lower {
+  return (e, insn) => {
+    const { c } = e;
+    raisePending(e);
+    const size = memorySize(insn);
+    e.ea();
+    if (size === 10) {
+      e.readPointer(10);
+      const pointer = e.toTemp(Type.i32);
+      call(e, name, () => {
+        c.get(pointer).mem(Op.i32_load16_u, 8).get(pointer).mem(Op.i32_load).get(pointer).mem(Op.i32_load, 4);
+      });
+    } else if (size === 8) {
+      e.load(8);
+      const value = e.toTemp(Type.i64);
+      call(e, name, () => {
+        c.i32(0).get(value).op(Op.i32_wrap_i64).get(value).i64(32).op(Op.i64_shr_u).op(Op.i32_wrap_i64);
+      });
+    } else {
+      e.load(size);
+      if (size === 2) c.op(Op.i32_extend16_s);
+      const value = e.toTemp(Type.i32);
+      call(e, name, () => c.i32(0).get(value).i32(0));
+    }
+    c.op(Op.drop);
+  };
+}
+
+/** A store: the operation computes value and new state, and the state is taken when the value is in memory. */
+function toMemory(name: X87OperationName): Lower {
+  return (e, insn) => {
+    const { c } = e;
+    raisePending(e);
+    const size = memorySize(insn);
+    e.ea();
+    const address = e.toTemp(Type.i64);
+    call(e, name, () => c.i32(0).i32(0).i32(0));
+    c.if();
+    const pointer = e.temp(Type.i32);
+    e.storeWith(address, size, (offset) => {
+      c.set(pointer);
+      const part = (load: number, store: number, at: number) =>
+        c
+          .get(pointer)
+          .get(Emitter.CPU)
+          .mem(load, CpuState.arg0 + at)
+          .mem(store, offset + at);
+      if (size >= 8) part(Op.i64_load, Op.i64_store, 0);
+      else if (size === 4) part(Op.i32_load, Op.i32_store, 0);
+      if (size === 10) part(Op.i32_load16_u, Op.i32_store16, 8);
+      else if (size === 2) part(Op.i32_load16_u, Op.i32_store16, 0);
+    });
+    c.else();
+    // An unmasked exception keeps the value from memory, but page faults come first.
+    c.get(Emitter.CPU).get(address).i32(size);
+    e.callHelper('modify');
+    c.op(Op.i32_eqz).brIf(e.faultLabel);
+    c.end();
+    // Status and tag word lie side by side.
+    c.get(Emitter.CPU)
+      .get(Emitter.CPU)
+      .mem(Op.i32_load, CpuState.arg1 + 4)
+      .mem(Op.i32_store, CpuState.fsw);
+  };
+}
+
+/** FCOMI and its like: EFLAGS, unless an unmasked exception stops them. */
+function toFlags(name: X87OperationName): Lower {
+  return (e, insn) => {
+    const { c } = e;
+    raisePending(e);
+    call(e, name, () => c.i32(stackRegister(insn, 1)).i32(0).i32(0));
+    const flags = e.toTemp(Type.i32);
+    c.get(flags).i32(0).op(Op.i32_lt_s);
+    c.if();
+    e.flagBits();
+    c.set(flags).end();
+    c.get(flags);
+    e.setFlagBits();
+  };
+}
+
+function conditionalMove(cc: number): Lower {
+  return (e, insn) => {
+    raisePending(e);
+    e.condition(cc);
+    const taken = e.toTemp(Type.i32);
+    call(e, 'conditionalMove', () => e.c.i32(stackRegister(insn, 1)).get(taken).i32(0));
+    e.c.op(Op.drop);
+  };
+}
+
+/** FLDCW: ES and B follow the new masks. */
+const loadControl: Lower = (e) => {
+  const { c } = e;
+  raisePending(e);
+  e.ea();
+  e.load(2);
+  c.i32(FCW_WRITABLE).op(Op.i32_and).i32(FCW_FIXED).op(Op.i32_or);
+  const control = e.toTemp(Type.i32);
+  c.get(Emitter.CPU).get(control).mem(Op.i32_store16, CpuState.fcw);
+  c.get(Emitter.CPU).mem(Op.i32_load16_u, CpuState.fsw).i32(~ES_B).op(Op.i32_and);
+  const status = e.toTemp(Type.i32);
+  c.get(Emitter.CPU).get(status);
+  c.i32(ES_B).i32(0);
+  c.get(status).get(control).i32(-1).op(Op.i32_xor).op(Op.i32_and).i32(0x3f).op(Op.i32_and);
+  c.op(Op.select).op(Op.i32_or).mem(Op.i32_store16, CpuState.fsw);
+};
+
+/** FNSTCW, FNSTSW. */
+const storeWord =
+  (field: number): Lower =>
+  (e) => {
+    e.c.get(Emitter.CPU).mem(Op.i32_load16_u, field);
+    e.writeOp(0, 2);
+  };
+
+const statusToAx: Lower = (e) => {
+  e.c.get(Emitter.CPU).mem(Op.i32_load16_u, CpuState.fsw);
+  e.writeReg(implied(Gpr.rax, 2));
+};
+
+/** FNCLEX: clears the exception flags, SF, ES and B. */
+const clearExceptions: Lower = (e) => {
+  const { c } = e;
+  c.get(Emitter.CPU).get(Emitter.CPU).mem(Op.i32_load16_u, CpuState.fsw);
+  c.i32(0x7f00).op(Op.i32_and).mem(Op.i32_store16, CpuState.fsw);
+};
+
+/** FNINIT: control, status, tag word and opcode are four consecutive words. */
+const initialize: Lower = (e) => {
+  const { c } = e;
+  c.get(Emitter.CPU)
+    .i64((0xffffn << 32n) | BigInt(FCW_DEFAULT))
+    .mem(Op.i64_store, CpuState.fcw);
+  for (const field of [CpuState.fip, CpuState.fdp]) c.get(Emitter.CPU).i64(0).mem(Op.i64_store, field);
+};
+
+type StateOperation = (cpu: GuestCpu, access: InstructionMemory, address: number, wide: boolean) => boolean;
+
+function onEnvironment(
+  operation: StateOperation,
+  bytes: number,
+  waits: boolean,
+): NonNullable<Row['execute']> {
+  return (cpu, insn) => {
+    if (waits && cpu.memory.u16[(cpu.base + CpuState.fsw) >>> 1] & 0x80)
+      return raiseException(cpu, Vector.MF);
+    return operation(cpu, instructionMemory(cpu), effectiveAddress(cpu, insn), memorySize(insn) > bytes);
+  };
+}
+
+/** Rows of codes, given by their names separated by spaces. */
+function row(names: string, lower: Lower): Row[] {
+  return names.split(' ').map((name) => ({ ...named(name), lower, mayRaise: true }));
+}
+
+function named(name: string): Pick<Row, 'mnemonic' | 'codes'> {
+  const code = Code[name as keyof typeof Code];
+  if (code === undefined) throw new Error(`no such code: ${name}`);
+  const info = CodeExt.opCode(code);
+  const { mnemonic } = info;
+  info.free();
+  return { mnemonic, codes: [code] };
+}
+
+function execute(names: string, run: NonNullable<Row['execute']>): Row[] {
+  return names.split(' ').map((name) => ({ ...named(name), execute: run }));
+}
+
+const ARITHMETIC = ['fadd', 'fsub', 'fsubr', 'fmul', 'fdiv', 'fdivr'] as const;
+
+function arithmetic(name: (typeof ARITHMETIC)[number]): Row[] {
+  const code = name[0].toUpperCase() + name.slice(1);
+  const integer = `Fi${name.slice(1)}`;
+  return [
+    ...row(`${code}_m32fp`, fromMemory(`${name}F32`)),
+    ...row(`${code}_m64fp`, fromMemory(`${name}F64`)),
+    ...row(`${integer}_m16int ${integer}_m32int`, fromMemory(`${name}Int`)),
+    ...row(`${code}_st0_sti`, onRegisters(`${name}St0`, 1)),
+    ...row(`${code}_sti_st0`, onRegisters(`${name}Sti`, 0)),
+    ...row(`${code}p_sti_st0`, onRegisters(`${name}Pop`, 0)),
+  ];
+}
+
+/** Instructions without explicit operands whose operation has their name. */
+const NAMED = [
+  ...['fld1', 'fldl2t', 'fldl2e', 'fldpi', 'fldlg2', 'fldln2', 'fldz', 'fchs', 'fabs', 'ftst', 'fxam'],
+  ...['fsqrt', 'frndint', 'fscale', 'fprem', 'fprem1', 'fxtract'],
+  ...['f2xm1', 'fyl2x', 'fyl2xp1', 'fptan', 'fpatan', 'fsin', 'fcos', 'fsincos'],
+] as X87OperationName[];
+
+const CONDITIONS: readonly (readonly [string, number])[] = [
+  ['b', Cc.b],
+  ['e', Cc.e],
+  ['be', Cc.be],
+  ['u', Cc.p],
+  ['nb', Cc.ae],
+  ['ne', Cc.ne],
+  ['nbe', Cc.a],
+  ['nu', Cc.np],
+];
+
+export const rows: readonly Row[] = [
+  ...ARITHMETIC.flatMap(arithmetic),
+  ...NAMED.flatMap((name) => row(name[0].toUpperCase() + name.slice(1), onRegisters(name))),
+  ...row('Fld_m32fp', fromMemory('loadF32')),
+  ...row('Fld_m64fp', fromMemory('loadF64')),
+  ...row('Fld_m80fp', fromMemory('loadF80')),
+  ...row('Fild_m16int Fild_m32int', fromMemory('loadI32')),
+  ...row('Fild_m64int', fromMemory('loadI64')),
+  ...row('Fbld_m80bcd', fromMemory('loadBcd')),
+  ...row('Fst_m32fp', toMemory('storeF32')),
+  ...row('Fstp_m32fp', toMemory('storeF32Pop')),
+  ...row('Fst_m64fp', toMemory('storeF64')),
+  ...row('Fstp_m64fp', toMemory('storeF64Pop')),
+  ...row('Fstp_m80fp', toMemory('storeF80')),
+  ...row('Fist_m16int', toMemory('storeI16')),
+  ...row('Fistp_m16int', toMemory('storeI16Pop')),
+  ...row('Fist_m32int', toMemory('storeI32')),
+  ...row('Fistp_m32int', toMemory('storeI32Pop')),
+  ...row('Fistp_m64int', toMemory('storeI64Pop')),
+  ...row('Fisttp_m16int', toMemory('truncateI16')),
+  ...row('Fisttp_m32int', toMemory('truncateI32')),
+  ...row('Fisttp_m64int', toMemory('truncateI64')),
+  ...row('Fbstp_m80bcd', toMemory('storeBcd')),
+  ...row('Fld_sti', onRegisters('loadRegister', 0)),
+  ...row('Fst_sti', onRegisters('storeRegister', 0)),
+  ...row('Fstp_sti Fstp_sti_DFD0 Fstp_sti_DFD8', onRegisters('storeRegisterPop', 0)),
+  ...row('Fxch_st0_sti Fxch_st0_sti_DDC8 Fxch_st0_sti_DFC8', onRegisters('exchange', 1)),
+  ...row('Ffree_sti', onRegisters('free', 0)),
+  ...row('Ffreep_sti', onRegisters('freePop', 0)),
+  ...row('Fincstp', onRegisters('incstp')),
+  ...row('Fdecstp', onRegisters('decstp')),
+  ...row('Fcom_st0_sti Fcom_st0_sti_DCD0', onRegisters('fcom', 1)),
+  ...row('Fcomp_st0_sti Fcomp_st0_sti_DCD8 Fcomp_st0_sti_DED0', onRegisters('fcomPop', 1)),
+  ...row('Fucom_st0_sti', onRegisters('fucom', 1)),
+  ...row('Fucomp_st0_sti', onRegisters('fucomPop', 1)),
+  ...row('Fcom_m32fp', fromMemory('fcomF32')),
+  ...row('Fcomp_m32fp', fromMemory('fcomF32Pop')),
+  ...row('Fcom_m64fp', fromMemory('fcomF64')),
+  ...row('Fcomp_m64fp', fromMemory('fcomF64Pop')),
+  ...row('Ficom_m16int Ficom_m32int', fromMemory('fcomInt')),
+  ...row('Ficomp_m16int Ficomp_m32int', fromMemory('fcomIntPop')),
+  ...row('Fcomi_st0_sti', toFlags('fcomi')),
+  ...row('Fcomip_st0_sti', toFlags('fcomiPop')),
+  ...row('Fucomi_st0_sti', toFlags('fucomi')),
+  ...row('Fucomip_st0_sti', toFlags('fucomiPop')),
+  ...CONDITIONS.flatMap(([name, cc]) => row(`Fcmov${name}_st0_sti`, conditionalMove(cc))),
+  // Both compare with ST(1).
+  ...row('Fcompp', withSecond('fcomPopPop')),
+  ...row('Fucompp', withSecond('fucomPopPop')),
+  ...row('Fnop Wait', raisePending),
+  ...row('Fldcw_m2byte', loadControl),
+  ...row('Fnstcw_m2byte', storeWord(CpuState.fcw)),
+  ...row('Fnstsw_m2byte', storeWord(CpuState.fsw)),
+  ...row('Fnstsw_AX', statusToAx),
+  ...row('Fnclex', clearExceptions),
+  ...row('Fninit', initialize),
+  // Of the 8087 and 80287: no-ops since.
+  ...row('Fneni Fndisi Fnsetpm', () => {}),
+  ...execute('Fnstenv_m14byte Fnstenv_m28byte', onEnvironment(storeEnvironment, 14, false)),
+  ...execute('Fldenv_m14byte Fldenv_m28byte', onEnvironment(loadEnvironment, 14, true)),
+  ...execute('Fnsave_m94byte Fnsave_m108byte', onEnvironment(saveState, 94, false)),
+  ...execute('Frstor_m94byte Frstor_m108byte', onEnvironment(restoreState, 94, true)),
+];
+
+function withSecond(name: X87OperationName): Lower {
+  return (e) => {
+    raisePending(e);
+    call(e, name, () => e.c.i32(1).i32(0).i32(0));
+    e.c.op(Op.drop);
+  };
+}
