@@ -10,7 +10,7 @@ struct pkey_area;
 struct thread {
   struct thread *self;
   u32 tid; /* set by CLONE_PARENT_SETTID, cleared by the kernel at exit (CLONE_CHILD_CLEARTID) */
-  u32 number; /* tid, for use after the thread has ended */
+  u32 number; /* tid, still there after the thread has ended; written by the creator once thread_start returns */
   long (*function)(void *);
   void *argument;
   long result;
