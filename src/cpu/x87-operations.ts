@@ -129,11 +129,10 @@ function arithmetic<N extends keyof typeof ARITHMETIC>(name: N) {
 
 const UNORDERED = C0 | C2 | C3;
 
-/** A stack fault of a comparison: unordered, if it goes on. */
+/** A stack fault of a comparison: the operands are unordered, masked or not. */
 function compareFault(unit: X87): boolean {
-  if (!unit.fault()) return false;
   unit.status |= UNORDERED;
-  return true;
+  return unit.fault();
 }
 
 /** Compares ST(0) with ST(i), then pops `pops` registers. */
@@ -180,6 +179,11 @@ const compareInt =
   (unit, _, lo) =>
     compareMemory(unit, integerOperand(unit, lo), false, pop);
 
+/** C1 stays as it is: so AMD's processors for FCOMI and FCMOVcc. */
+function keepC1(env: X87Env): void {
+  env.ccMask = 0;
+}
+
 /** FCOMI and its like: returns ZF, PF and CF, or -1 if EFLAGS are to stay. */
 function compareFlags(op: (env: X87Env, a: F80, b: F80) => number, pop: boolean): Operation {
   return (unit, i) => {
@@ -188,6 +192,7 @@ function compareFlags(op: (env: X87Env, a: F80, b: F80) => number, pop: boolean)
       if (!unit.fault()) return -1;
     } else {
       flags = op(unit.begin(), unit.get(0), unit.get(i));
+      keepC1(unit.env);
       if (!unit.finish()) return -1;
     }
     if (pop) unit.pop();
@@ -214,6 +219,18 @@ const topTwo =
   (op: Binary): Operation =>
   (unit) =>
     Number(registers(unit, op, 0, 1));
+
+/** An operation that says in C2 whether it is incomplete: after a stack fault, which `faults` detects, it is not. */
+function completes(operation: Operation, faults: (unit: X87) => boolean): Operation {
+  return (unit, i, lo, hi) => {
+    if (faults(unit)) unit.status &= ~C2;
+    return operation(unit, i, lo, hi);
+  };
+}
+
+const topEmpty = (unit: X87): boolean => unit.isEmpty(0);
+const topTwoEmpty = (unit: X87): boolean => unit.isEmpty(0) || unit.isEmpty(1);
+const topEmptyOrFull = (unit: X87): boolean => unit.isEmpty(0) || !unit.isEmpty(7);
 
 /** ST(1) = op(ST(0), ST(1)), pop: FYL2X, FYL2XP1, FPATAN. */
 function intoSecond(op: Binary): Operation {
@@ -413,8 +430,6 @@ const conditionalMove: Operation = (unit, i, taken) => {
     if (unit.fault()) unit.set(0, F80_INDEFINITE);
     return 0;
   }
-  exact(unit.env);
-  unit.finish();
   if (taken) unit.set(0, unit.get(i));
   return 0;
 };
@@ -448,7 +463,7 @@ const free =
   (pop: boolean): Operation =>
   (unit, i) => {
     unit.free(i);
-    if (pop) unit.rotate(1);
+    if (pop) unit.pop();
     return 0;
   };
 
@@ -530,22 +545,28 @@ const OPERATIONS = {
   fsqrt: unary(fsqrt),
   frndint: unary(frndint),
   f2xm1: unary(f2xm1),
-  fsin: unary(fsin),
-  fcos: unary(fcos),
-  fprem: topTwo(fprem),
-  fprem1: topTwo(fprem1),
+  fsin: completes(unary(fsin), topEmpty),
+  fcos: completes(unary(fcos), topEmpty),
+  fprem: completes(topTwo(fprem), topTwoEmpty),
+  fprem1: completes(topTwo(fprem1), topTwoEmpty),
   fscale: topTwo(fscale),
   fyl2x: intoSecond(fyl2x),
   fyl2xp1: intoSecond(fyl2xp1),
   fpatan: intoSecond(fpatan),
-  fsincos: pushing((env, a) => {
-    const { sine, cosine } = fsincos(env, a);
-    return { replaced: sine, pushed: cosine };
-  }),
-  fptan: pushing((env, a) => {
-    const { tangent, pushed } = fptan(env, a);
-    return { replaced: tangent, pushed };
-  }),
+  fsincos: completes(
+    pushing((env, a) => {
+      const { sine, cosine } = fsincos(env, a);
+      return { replaced: sine, pushed: cosine };
+    }),
+    topEmptyOrFull,
+  ),
+  fptan: completes(
+    pushing((env, a) => {
+      const { tangent, pushed } = fptan(env, a);
+      return { replaced: tangent, pushed };
+    }),
+    topEmptyOrFull,
+  ),
   fxtract: pushing((env, a) => {
     const { significand, exponent } = fxtract(env, a);
     return { replaced: exponent, pushed: significand };

@@ -41,8 +41,8 @@ const CODES = { [LESS]: C0, [EQUAL]: C3, [GREATER]: 0, [UNORDERED]: C0 | C2 | C3
 /** ZF = 0x40, PF = 0x04, CF = 0x01. */
 const EFLAGS = { [LESS]: 0x01, [EQUAL]: 0x40, [GREATER]: 0, [UNORDERED]: 0x45 } as Record<number, number>;
 
+/** Sets the condition codes, which unmasked exceptions don't keep from changing. */
 function setCodes(env: X87Env, relation: number): void {
-  if (env.suppressed) return;
   env.ccMask = CC;
   env.cc = CODES[relation];
 }
