@@ -5,7 +5,8 @@ import { type Memory, PAGE_SHIFT, PAGE_SIZE } from '../memory/memory.js';
 import { Access } from '../mmu/walk.js';
 import { type CachedRegion, CodeCache } from './code-cache.js';
 import { HELPERS } from './helpers.js';
-import { type Insn, InsnDecoder } from './insn.js';
+import { disassemble } from './iced/library.js';
+import { type Insn, InsnDecoder, MAX_INSN } from './insn.js';
 import { COLD, discover, type Growth, HOT, SINGLE } from './region.js';
 import { type RuntimeExports, runtimeModule } from './runtime.js';
 import { emitRegion } from './translate.js';
@@ -135,24 +136,28 @@ export class Engine {
     if (first === 0) return null;
     const room = PAGE_SIZE - (first & (PAGE_SIZE - 1));
     const { u8 } = this.memory;
-    const bytes = u8.slice(first, first + Math.min(15, room));
-    let insn = this.decoder.decode(bytes, ip);
-    if (insn === 'short') {
-      const second = this.codePointer(cpu, ip + room);
-      if (second === 0) return null;
-      const joined = new Uint8Array(15);
+    let bytes = u8.subarray(first, first + Math.min(MAX_INSN, room));
+    let second = 0;
+    if (room < MAX_INSN) {
+      second = this.codePointer(cpu, ip + room);
+      const joined = new Uint8Array(MAX_INSN);
       joined.set(bytes);
-      joined.set(u8.subarray(second, second + 15 - room), room);
-      insn = this.decoder.decode(joined, ip);
+      if (second !== 0) joined.set(u8.subarray(second, second + MAX_INSN - room), room);
+      bytes = joined;
     }
-    if (insn && insn !== 'short') {
-      const length = insn.next - ip;
-      this.markCode(cpu, first, Math.min(length, room));
-      if (length > room) this.markCode(cpu, this.codePointer(cpu, ip + room), length - room);
-      return insn;
+    const insn = this.decoder.decode(bytes, ip);
+    if (!insn) {
+      cpu.setException(Vector.UD, 0);
+      return null;
     }
-    cpu.setException(Vector.UD, 0);
-    return null;
+    const length = insn.next - ip;
+    if (length > room) {
+      // The exception is that of the second page's first byte.
+      if (second === 0) return this.codePointer(cpu, ip + room) === 0 ? null : this.fetch(cpu, ip);
+      this.markCode(cpu, second, length - room);
+    }
+    this.markCode(cpu, first, Math.min(length, room));
+    return insn;
   }
 
   /** Pointer of a byte that may be executed; 0 with the exception in CpuState. */
@@ -183,7 +188,7 @@ export class Engine {
     const room = Math.min(15, PAGE_SIZE - (pointer & (PAGE_SIZE - 1)));
     const bytes = u8.slice(pointer, pointer + room);
     const insn = this.decoder.decode(bytes, address);
-    const length = insn && insn !== 'short' ? insn.next - address : Math.min(room, 8);
-    return { bytes: bytes.slice(0, length), text: this.decoder.text(bytes, address) };
+    const length = insn ? Math.min(insn.next - address, room) : Math.min(room, 8);
+    return { bytes: bytes.slice(0, length), text: disassemble(bytes, address) };
   }
 }

@@ -1,4 +1,4 @@
-import { Mnemonic } from 'iced-x86';
+import { Mnemonic } from './iced/enums.js';
 import type { Insn } from './insn.js';
 import { rowOf } from './table.js';
 

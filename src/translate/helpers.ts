@@ -23,8 +23,8 @@ export const HELPERS = {
   execute: { params: [i32, i64], results: [i32] },
   /** (cpu, operation, register number or bits 79:64, bits 31:0, bits 63:32) -> result: src/cpu/x87-operations.ts. */
   x87: { params: [i32, i32, i32, i32, i32], results: [i32] },
-  /** (cpu, operation, imm | options, a, b) -> result; sets MXCSR flags; see src/translate/families/sse-float.ts. */
-  sse: { params: [i32, i32, i32, v128, v128], results: [v128] },
+  /** (cpu, operation, imm, a, b) -> result, and 1 if it raised the exception in CpuState instead: src/translate/sse-operations.ts. */
+  sse: { params: [i32, i32, i32, v128, v128], results: [v128, i32] },
   /** (cpu, source | value, destination, count, size) -> elements done: src/translate/runtime.ts. */
   bulkCopy: { params: [i32, i64, i64, i64, i32], results: [i64] },
   bulkFill: { params: [i32, i64, i64, i64, i32], results: [i64] },

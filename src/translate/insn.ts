@@ -1,13 +1,5 @@
-import {
-  type Code,
-  Decoder,
-  DecoderOptions,
-  Instruction,
-  Mnemonic,
-  OpKind,
-  Register,
-  RflagsBits,
-} from 'iced-x86';
+import { type Code, Mnemonic, OpKind, Register, RflagsBits } from './iced/enums.js';
+import { type IcedLibrary, icedLibrary } from './iced/library.js';
 import { Flag } from '../cpu/flags.js';
 
 /** Register classes as the lowering code distinguishes them. `high` are AH, CH, DH, BH. */
@@ -45,9 +37,8 @@ export interface Insn {
   /** F3 (REP, REPE) and F2 (REPNE) where they repeat a string instruction. */
   readonly rep: boolean;
   readonly repne: boolean;
-  /** Arithmetic flags read, and those written, cleared, set or left undefined. */
+  /** Arithmetic flags read. */
   readonly flagsRead: number;
-  readonly flagsWritten: number;
 }
 
 interface RegInfo {
@@ -116,77 +107,79 @@ function arithmeticFlags(iced: number): number {
   return flags;
 }
 
-/** Flags read and written depend on the Code alone (and, for shifts, on a nonzero count): looked up once per Code. */
-const flagsByCode: ({ read: number; written: number } | undefined)[] = [];
+/** The longest instruction (SDM vol. 2, 2.3.11). */
+export const MAX_INSN = 15;
 
-/** A decoder of 64-bit code; keeps its iced objects for its life. */
+/** A decoder of 64-bit code. It keeps its objects inside the library for its life. */
 export class InsnDecoder {
-  private readonly insn = new Instruction();
+  private readonly iced = icedLibrary();
+  private readonly instruction = this.iced.instruction_new();
+  private readonly decoder: number;
+  /** Where the decoder reads its bytes from, inside the library's memory. */
+  private readonly bytes: number;
 
-  /**
-   * Decodes one instruction.
-   * @param bytes up to 15 bytes at `ip`
-   * @returns null if the bytes are no instruction; 'short' if they end too early
-   */
-  decode(bytes: Uint8Array, ip: number): Insn | null | 'short' {
-    const decoder = new Decoder(64, bytes, DecoderOptions.None);
-    try {
-      decoder.ip = BigInt(ip);
-      decoder.decodeOut(this.insn);
-      if (this.insn.isInvalid)
-        return decoder.lastError === NO_MORE_BYTES && bytes.length < 15 ? 'short' : null;
-      return extract(this.insn, ip);
-    } finally {
-      decoder.free();
-    }
+  constructor() {
+    const { iced } = this;
+    this.bytes = iced.__wbindgen_malloc(MAX_INSN, 1);
+    const result = iced.__wbindgen_add_to_stack_pointer(-16);
+    iced.decoder_new(result, 64, this.bytes, MAX_INSN, 0);
+    this.decoder = new Int32Array(iced.memory.buffer)[result / 4];
+    iced.__wbindgen_add_to_stack_pointer(16);
   }
 
-  /** The instruction's text, Intel syntax. */
-  text(bytes: Uint8Array, ip: number): string {
-    const decoder = new Decoder(64, bytes, DecoderOptions.None);
-    decoder.ip = BigInt(ip);
-    decoder.decodeOut(this.insn);
-    decoder.free();
-    return this.insn.isInvalid ? '(bad)' : this.insn.toString();
+  /**
+   * Decodes the instruction at the start of `bytes`; null if it is none. What `bytes` lacks of 15 is taken as zeros: the caller
+   * compares the instruction's length with what it really has.
+   */
+  decode(bytes: Uint8Array, ip: number): Insn | null {
+    const { iced, decoder, instruction } = this;
+    new Uint8Array(iced.memory.buffer, this.bytes, MAX_INSN).fill(0, bytes.length);
+    new Uint8Array(iced.memory.buffer, this.bytes, MAX_INSN).set(bytes.subarray(0, MAX_INSN));
+    const result = iced.__wbindgen_add_to_stack_pointer(-16);
+    iced.decoder_set_position(result, decoder, 0);
+    iced.decoder_set_ip(decoder, BigInt(ip));
+    iced.decoder_decodeOut(decoder, instruction);
+    const insn = iced.instruction_isInvalid(instruction) ? null : extract(iced, instruction, ip, result);
+    iced.__wbindgen_add_to_stack_pointer(16);
+    return insn;
   }
 }
 
-/** iced's DecoderError.NoMoreBytes. */
-const NO_MORE_BYTES = 2;
-
-function extract(insn: Instruction, ip: number): Insn {
-  const code = insn.code;
-  const count = insn.opCount;
+/** @param scratch 16 bytes on the library's stack, for results that don't fit in a return value */
+function extract(iced: IcedLibrary, insn: number, ip: number, scratch: number): Insn {
+  const code = iced.instruction_code(insn);
+  const count = iced.instruction_opCount(insn);
   const ops: Operand[] = [];
   let mem: MemOperand | null = null;
   for (let i = 0; i < count; i++) {
-    const kind = insn.opKind(i);
+    const kind = iced[OP_KIND[i]](insn);
     switch (kind) {
       case OpKind.Register: {
-        const info = registers[insn.opRegister(i)];
+        const info = registers[iced[OP_REGISTER[i]](insn)];
         ops.push({ kind: 'reg', class: info.class, num: info.num, size: info.size });
         break;
       }
       case OpKind.NearBranch16:
       case OpKind.NearBranch32:
       case OpKind.NearBranch64:
-        ops.push({ kind: 'branch', target: Number(insn.nearBranchTarget) });
+        ops.push({
+          kind: 'branch',
+          target: Number(BigInt.asUintN(64, iced.instruction_nearBranchTarget(insn))),
+        });
         break;
       case OpKind.Memory: {
         ops.push({ kind: 'mem' });
-        const base = insn.memoryBase;
+        const base = iced.instruction_memoryBase(insn);
+        const index = iced.instruction_memoryIndex(insn);
+        const narrow =
+          registers[base].class === '32' || base === Register.EIP || registers[index].class === '32';
         mem = {
           base: addressRegister(base),
-          index: addressRegister(insn.memoryIndex),
-          scale: insn.memoryIndexScale,
-          disp: small(insn.memoryDisplacementU64),
-          segment: segmentOf(insn.memorySegment),
-          addressSize:
-            registers[base].class === '32' ||
-            base === Register.EIP ||
-            registers[insn.memoryIndex].class === '32'
-              ? 4
-              : 8,
+          index: addressRegister(index),
+          scale: iced.instruction_memoryIndexScale(insn),
+          disp: small(iced.instruction_memoryDisplacement(insn)),
+          segment: segmentOf(iced.instruction_memorySegment(insn)),
+          addressSize: narrow ? 4 : 8,
         };
         break;
       }
@@ -199,7 +192,8 @@ function extract(insn: Instruction, ip: number): Insn {
       case OpKind.Immediate8to32:
       case OpKind.Immediate8to64:
       case OpKind.Immediate32to64:
-        ops.push({ kind: 'imm', value: small(insn.immediate(i)) });
+        iced.instruction_immediate(scratch, insn, i);
+        ops.push({ kind: 'imm', value: small(new BigInt64Array(iced.memory.buffer, scratch, 1)[0]) });
         break;
       default: {
         // String operands: implied registers, with a segment that may be overridden for the source.
@@ -214,32 +208,38 @@ function extract(insn: Instruction, ip: number): Insn {
             index: -1,
             scale: 1,
             disp: 0,
-            segment: source || masked ? segmentOf(insn.memorySegment) : 'none',
+            segment: source || masked ? segmentOf(iced.instruction_memorySegment(insn)) : 'none',
             addressSize: address32 ? 4 : 8,
           };
       }
     }
   }
-  let flags = flagsByCode[code];
-  if (!flags) {
-    const read = arithmeticFlags(insn.rflagsRead);
-    const written = arithmeticFlags(insn.rflagsModified);
-    flags = flagsByCode[code] = { read, written };
-  }
   return {
     ip,
-    next: ip + insn.length,
+    next: ip + iced.instruction_length(insn),
     code,
-    mnemonic: insn.mnemonic,
+    mnemonic: iced.instruction_mnemonic(insn),
     ops,
     mem,
-    lock: insn.hasLockPrefix,
-    rep: insn.hasRepPrefix,
-    repne: insn.hasRepnePrefix,
-    flagsRead: flags.read,
-    flagsWritten: flags.written,
+    lock: iced.instruction_hasLockPrefix(insn) !== 0,
+    rep: iced.instruction_hasRepPrefix(insn) !== 0,
+    repne: iced.instruction_hasRepnePrefix(insn) !== 0,
+    flagsRead: arithmeticFlags(iced.instruction_rflagsRead(insn)),
   };
 }
+
+const OP_KIND = [
+  'instruction_op0Kind',
+  'instruction_op1Kind',
+  'instruction_op2Kind',
+  'instruction_op3Kind',
+] as const;
+const OP_REGISTER = [
+  'instruction_op0Register',
+  'instruction_op1Register',
+  'instruction_op2Register',
+  'instruction_op3Register',
+] as const;
 
 function segmentOf(segment: Register): 'none' | 'fs' | 'gs' {
   return segment === Register.FS ? 'fs' : segment === Register.GS ? 'gs' : 'none';

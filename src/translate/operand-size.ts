@@ -1,4 +1,4 @@
-import { CodeExt, type Code as IcedCode, MemorySizeExt } from 'iced-x86';
+import { icedMemorySize } from './iced/library.js';
 import type { Insn } from './insn.js';
 
 /** Bytes of the memory operand, by Code: iced derives it from the encoding. */
@@ -6,14 +6,7 @@ const memorySizes: (number | undefined)[] = [];
 
 /** Bytes that the instruction's memory operand has; 0 if it has none or iced gives it no size. */
 export function memorySize(insn: Pick<Insn, 'code'>): number {
-  return (memorySizes[insn.code] ??= MemorySizeExt.size(sizeEnum(insn.code)));
-}
-
-function sizeEnum(code: IcedCode): number {
-  const info = CodeExt.opCode(code);
-  const size = info.memorySize;
-  info.free();
-  return size;
+  return (memorySizes[insn.code] ??= icedMemorySize(insn.code));
 }
 
 /** Bytes of operand 0: a register's own size, or the memory operand's. */

@@ -1,4 +1,4 @@
-import type { Code, Mnemonic } from 'iced-x86';
+import type { Code, Mnemonic } from './iced/enums.js';
 import type { GuestCpu } from '../cpu/guest-cpu.js';
 import { CpuState } from '../cpu/state.js';
 import type { Emitter } from './emitter.js';

@@ -1,4 +1,4 @@
-import { Mnemonic } from 'iced-x86';
+import { Mnemonic } from '../iced/enums.js';
 import { CcKind } from '../../cpu/flags.js';
 import { Op, Type } from '../../wasm/opcodes.js';
 import type { Emitter } from '../emitter.js';

@@ -1,4 +1,4 @@
-import { Mnemonic } from 'iced-x86';
+import { Mnemonic } from '../iced/enums.js';
 import { CcKind, Flag } from '../../cpu/flags.js';
 import { CpuState, Gpr } from '../../cpu/state.js';
 import { Op } from '../../wasm/opcodes.js';

@@ -1,4 +1,4 @@
-import { Code, Mnemonic } from 'iced-x86';
+import { Code, Mnemonic } from '../iced/enums.js';
 import { Exit, Gpr, Vector } from '../../cpu/state.js';
 import { Op, Type } from '../../wasm/opcodes.js';
 import type { Emitter } from '../emitter.js';

@@ -1,4 +1,4 @@
-import { Mnemonic } from 'iced-x86';
+import { Mnemonic } from '../iced/enums.js';
 import { CcKind, Flag } from '../../cpu/flags.js';
 import { Gpr } from '../../cpu/state.js';
 import { Op, Type } from '../../wasm/opcodes.js';

@@ -1,4 +1,5 @@
-import { Code, CodeExt } from 'iced-x86';
+import type { Code } from '../iced/enums.js';
+import { codeByName } from '../iced/library.js';
 import { Op, Type } from '../../wasm/opcodes.js';
 import { Simd } from '../../wasm/simd.js';
 import type { Emitter } from '../emitter.js';
@@ -16,11 +17,7 @@ export type CodeName = keyof typeof Code;
 /** One row a code: MMX and SSE forms have their mnemonics in common, so that codes must tell them apart. */
 export function sseRow(names: string, lower: Lower, more: Partial<Row> = {}): Row[] {
   return names.split(' ').map((name) => {
-    const code = Code[name as CodeName];
-    if (code === undefined) throw new Error(`no such code: ${name}`);
-    const info = CodeExt.opCode(code);
-    const { mnemonic } = info;
-    info.free();
+    const { code, mnemonic } = codeByName(name);
     return { mnemonic, codes: [code], lower, ...more };
   });
 }

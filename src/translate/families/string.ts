@@ -1,4 +1,4 @@
-import { Code, Mnemonic } from 'iced-x86';
+import { Code, Mnemonic } from '../iced/enums.js';
 import { CcKind, Flag } from '../../cpu/flags.js';
 import { CpuState, Exit, Gpr } from '../../cpu/state.js';
 import { Op, Type } from '../../wasm/opcodes.js';

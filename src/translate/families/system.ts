@@ -1,4 +1,4 @@
-import { Code, Mnemonic } from 'iced-x86';
+import { Code, Mnemonic } from '../iced/enums.js';
 import { cpuid, xgetbv } from '../../cpu/cpuid.js';
 import { ARITHMETIC_FLAGS, Flag } from '../../cpu/flags.js';
 import type { GuestCpu } from '../../cpu/guest-cpu.js';

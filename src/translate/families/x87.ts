@@ -1,4 +1,4 @@
-import { Code, CodeExt } from 'iced-x86';
+import { codeByName } from '../iced/library.js';
 import type { GuestCpu } from '../../cpu/guest-cpu.js';
 import { CpuState, Gpr, Vector } from '../../cpu/state.js';
 import { ES_B, FCW_FIXED, FCW_WRITABLE } from '../../cpu/x87.js';
@@ -214,11 +214,7 @@ function row(names: string, lower: Lower): Row[] {
 }
 
 function named(name: string): Pick<Row, 'mnemonic' | 'codes'> {
-  const code = Code[name as keyof typeof Code];
-  if (code === undefined) throw new Error(`no such code: ${name}`);
-  const info = CodeExt.opCode(code);
-  const { mnemonic } = info;
-  info.free();
+  const { code, mnemonic } = codeByName(name);
   return { mnemonic, codes: [code] };
 }
 

@@ -1,0 +1,101 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { Code } from './enums.js';
+
+/**
+ * The WebAssembly module inside the iced-x86 package, used directly: its JavaScript wrapper would cost every worker that
+ * translates a tenth of a second. Functions take and return what wasm-bindgen gave them: numbers, bigints for 64-bit
+ * integers, pointers to objects inside the module.
+ */
+export interface IcedLibrary {
+  readonly memory: WebAssembly.Memory;
+  __wbindgen_malloc(size: number, align: number): number;
+  __wbindgen_add_to_stack_pointer(delta: number): number;
+  /** Writes [decoder, error object, 1 if it failed] to the three words at `result`; takes the bytes over. */
+  decoder_new(result: number, bitness: number, bytes: number, length: number, options: number): void;
+  decoder_set_ip(decoder: number, ip: bigint): void;
+  /** Writes [error object, 1 if it failed] to the two words at `result`. */
+  decoder_set_position(result: number, decoder: number, position: number): void;
+  decoder_decodeOut(decoder: number, instruction: number): void;
+  instruction_new(): number;
+  instruction_isInvalid(instruction: number): number;
+  instruction_code(instruction: number): number;
+  instruction_mnemonic(instruction: number): number;
+  instruction_length(instruction: number): number;
+  instruction_opCount(instruction: number): number;
+  instruction_op0Kind(instruction: number): number;
+  instruction_op1Kind(instruction: number): number;
+  instruction_op2Kind(instruction: number): number;
+  instruction_op3Kind(instruction: number): number;
+  instruction_op0Register(instruction: number): number;
+  instruction_op1Register(instruction: number): number;
+  instruction_op2Register(instruction: number): number;
+  instruction_op3Register(instruction: number): number;
+  /** Writes [value (64 bits), error object, 1 if it failed] at `result`. */
+  instruction_immediate(result: number, instruction: number, operand: number): void;
+  instruction_nearBranchTarget(instruction: number): bigint;
+  instruction_memoryBase(instruction: number): number;
+  instruction_memoryIndex(instruction: number): number;
+  instruction_memoryIndexScale(instruction: number): number;
+  instruction_memoryDisplacement(instruction: number): bigint;
+  instruction_memorySegment(instruction: number): number;
+  instruction_hasLockPrefix(instruction: number): number;
+  instruction_hasRepPrefix(instruction: number): number;
+  instruction_hasRepnePrefix(instruction: number): number;
+  instruction_rflagsRead(instruction: number): number;
+  instruction_rflagsModified(instruction: number): number;
+  codeext_opCode(code: number): number;
+  opcodeinfo_memorySize(info: number): number;
+  opcodeinfo_mnemonic(info: number): number;
+  __wbg_opcodeinfo_free(info: number): void;
+  memorysizeext_size(size: number): number;
+}
+
+const require = createRequire(import.meta.url);
+
+let library: IcedLibrary | undefined;
+
+export function icedLibrary(): IcedLibrary {
+  if (library) return library;
+  const module = new WebAssembly.Module(readFileSync(require.resolve('iced-x86/iced_x86_bg.wasm')));
+  const unexpected = () => {
+    throw new Error('iced-x86 was called in a way that needs its JavaScript wrapper');
+  };
+  const imports: WebAssembly.ModuleImports = {};
+  for (const { name } of WebAssembly.Module.imports(module)) imports[name] = unexpected;
+  const instance = new WebAssembly.Instance(module, { __wbindgen_placeholder__: imports });
+  library = instance.exports as unknown as IcedLibrary;
+  return library;
+}
+
+/** The text of an instruction, Intel syntax: for messages, so that loading the whole package does not matter. */
+export function disassemble(bytes: Uint8Array, ip: number): string {
+  const { Decoder } = require('iced-x86') as typeof import('iced-x86');
+  const decoder = new Decoder(64, bytes, 0);
+  decoder.ip = BigInt(ip);
+  const instruction = decoder.decode();
+  const text = instruction.isInvalid ? '(bad)' : instruction.toString();
+  instruction.free();
+  decoder.free();
+  return text;
+}
+
+/** Bytes of the memory operand of an instruction form; 0 if it has none or one of no particular size. */
+export function icedMemorySize(code: number): number {
+  const iced = icedLibrary();
+  const info = iced.codeext_opCode(code);
+  const size = iced.memorysizeext_size(iced.opcodeinfo_memorySize(info));
+  iced.__wbg_opcodeinfo_free(info);
+  return size;
+}
+
+/** Number and mnemonic of an instruction form, by its name in `Code`; throws for a name that iced does not know. */
+export function codeByName(name: string): { code: number; mnemonic: number } {
+  const code = (Code as Record<string, number>)[name];
+  if (code === undefined) throw new Error(`no such code: ${name}`);
+  const iced = icedLibrary();
+  const info = iced.codeext_opCode(code);
+  const mnemonic = iced.opcodeinfo_mnemonic(info);
+  iced.__wbg_opcodeinfo_free(info);
+  return { code, mnemonic };
+}
