@@ -1,6 +1,7 @@
-import { CpuMode, CpuState, Exit, Gpr, Interrupt } from '../cpu/state.js';
+import { CpuState, Exit, Gpr, Interrupt } from '../cpu/state.js';
 import { MACHINE, Machine } from '../memory/layout.js';
 import type { Memory } from '../memory/memory.js';
+import { enterKernel, enterUser } from '../mmu/shootdown.js';
 import { mayRunOn } from './affinity.js';
 import type { KernelCpu } from './kernel-cpu.js';
 import { CpuSlot, cpuSlot, pushReady, RunQueue, ringScheduler, runQueue } from './run-queue.js';
@@ -35,11 +36,8 @@ export interface KernelServices {
   unimplemented(k: KernelCpu): Delivery;
   /** Makes an mm's page tables the CPU's. */
   loadMm(k: KernelCpu, mm: number): void;
-  /**
-   * Drops what the CPU has cached and must not use any more; called in mode `user` before guest code runs.
-   * @returns false if the mode had to be left for it: then the caller tries again
-   */
-  caughtUp(k: KernelCpu): boolean;
+  /** Drops what the CPU has cached and must not use any more; called in mode `user` before guest code runs. */
+  catchUp(k: KernelCpu): void;
   /** Stands still while another CPU performs an exclusive access; called in mode `kernel`. */
   standStill(k: KernelCpu): void;
   /** The current thread ends because its process does. */
@@ -79,7 +77,6 @@ export class CpuLoop {
   /** Byte offsets / 4 of atomics that are looked at often. */
   private readonly stopping = (MACHINE + Machine.stopping) >>> 2;
   private readonly interrupt: number;
-  private readonly mode: number;
   private readonly bell: number;
   /** The task whose registers are loaded, asleep or running; 0 for none. */
   private task = 0;
@@ -100,7 +97,6 @@ export class CpuLoop {
     this.slot = cpuSlot(this.memory, k.cpu.id);
     this.queue = runQueue(this.memory);
     this.interrupt = (this.base + CpuState.interrupt) >>> 2;
-    this.mode = (this.base + CpuState.mode) >>> 2;
     this.bell = (this.base + CpuState.doorbell) >>> 2;
   }
 
@@ -134,7 +130,7 @@ export class CpuLoop {
       if (!this.enterUser(call)) return this.stopped() ? Slice.stopped : Slice.idle;
       this.saved = false;
       const exit = cpu.run();
-      Atomics.store(memory.i32, this.mode, CpuMode.kernel);
+      enterKernel(memory, this.base);
       call = -1;
       let delivery: Delivery = 'user';
       switch (exit) {
@@ -300,21 +296,14 @@ export class CpuLoop {
       }
       if (this.reschedule && this.yieldCpu()) return false;
       // The mode first, then the interrupts: whoever raises one and then finds the mode `kernel` knows that we look here.
-      Atomics.store(i32, this.mode, CpuMode.user);
-      if (Atomics.load(i32, this.interrupt) === 0) {
-        if (services.caughtUp(k)) return true;
-        continue;
-      }
-      Atomics.store(i32, this.mode, CpuMode.kernel);
-      // Every bit but `reschedule` stands for a state that is looked at above, in caughtUp or in standStill.
-      const bits = Atomics.exchange(i32, this.interrupt, 0);
+      enterUser(memory, this.base);
+      const bits = Atomics.load(i32, this.interrupt) === 0 ? 0 : Atomics.exchange(i32, this.interrupt, 0);
+      services.catchUp(k);
+      if ((bits & ~(Interrupt.flush | Interrupt.any)) === 0) return true;
+      enterKernel(memory, this.base);
+      // Every bit but `reschedule` stands for a state that is looked at above, or by standStill.
       if (bits & Interrupt.reschedule) this.reschedule = true;
       if (bits & Interrupt.standStill) services.standStill(k);
-      if (bits & Interrupt.flush) {
-        Atomics.store(i32, this.mode, CpuMode.user);
-        services.caughtUp(k);
-        Atomics.store(i32, this.mode, CpuMode.kernel);
-      }
     }
   }
 

@@ -55,8 +55,8 @@ function argument(k: KernelCpu, letter: string, value: number): string {
 }
 
 function quote(k: KernelCpu, address: number): string {
-  const text = k.user.readString(address, SHOWN + 1);
-  if (typeof text === 'number') return hex(address);
-  const bytes = text.subarray(0, SHOWN);
-  return JSON.stringify(Buffer.from(bytes).toString('utf8')) + (text.length > SHOWN ? '...' : '');
+  const text = k.user.readCString(address, 4096);
+  if (!text) return hex(address);
+  const shown = JSON.stringify(Buffer.from(text.subarray(0, SHOWN)).toString('utf8'));
+  return shown + (text.length > SHOWN ? '...' : '');
 }

@@ -80,6 +80,11 @@ export class Scheduler {
     return Math.min(slice, next === Infinity ? Infinity : Math.max(0, (next - now) / 1e6));
   }
 
+  /** Tasks in the policy's queue, and deadlines kept for detached tasks. */
+  lengths(): { ready: number; deadlines: number } {
+    return { ready: this.policy.length, deadlines: this.deadlines.size };
+  }
+
   /** Moves the inbox to the policy's queue, first pushed first. */
   private drain(): void {
     const { memory, policy } = this;

@@ -1,0 +1,206 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
+import { type Remote, wrap } from 'comlink';
+import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
+import { Piscina } from 'piscina';
+import { closeHostFiles } from '../kernel/files/description.js';
+import { stopMachine } from '../kernel/exit.js';
+import type { FatalSignal } from '../kernel/signal/deliver.js';
+import { signalName } from '../kernel/signal/numbers.js';
+import { sendFromHost } from '../kernel/signal/host.js';
+import { mainProcess } from '../kernel/task.js';
+import { MACHINE, Machine as MachineBlock } from '../memory/layout.js';
+import type { Memory } from '../memory/memory.js';
+import { readStats, type Stats } from '../observe/stats.js';
+import { describeStreams, feedInput, InputPump } from './input.js';
+import type { CpuJob, CpuMessage, KeyFault, SchedulerJob } from './messages.js';
+import { type CheckedOptions, checkOptions, type MachineOptions } from './options.js';
+import { startProgram } from './program.js';
+import type { SchedulerControl } from './scheduler-worker.js';
+import { createSharedMemory } from './shared.js';
+
+/** How a program ended, and what happened meanwhile. */
+export interface RunResult {
+  /** Exit status, 0 to 255; null if a signal killed it. */
+  readonly exitCode: number | null;
+  /** Name of the signal that killed it ("SIGSEGV"), or null. */
+  readonly signal: string | null;
+  /** Standard output and error, with `stdout: 'capture'`; else empty. */
+  readonly output: Buffer;
+  readonly errorOutput: Buffer;
+  readonly stats: Stats;
+  /** Protection-key faults, the first 256 of each CPU; `stats` counts all. */
+  readonly faults: readonly KeyFault[];
+  /** What it died of, if a signal killed it. */
+  readonly death: Death | null;
+}
+
+export interface Death extends FatalSignal {
+  readonly tid: number;
+  readonly cpu: number;
+  /** "main+0x1c" for RIP, if the program has symbols. */
+  readonly symbol: string | null;
+}
+
+/**
+ * An emulated machine: boots the workers, runs one program, and leaves nothing behind when it is closed.
+ *
+ * Each CPU is one task of a Piscina pool for the machine's whole life; the scheduler is a worker of its own, controlled through
+ * Comlink. They all share one WebAssembly.Memory.
+ */
+export class Machine {
+  private readonly pool: Piscina;
+  private readonly scheduler: Worker;
+  private readonly control: Remote<SchedulerControl>;
+  private readonly ports: MessagePort[] = [];
+  /** Settled when all CPUs and the scheduler have ended; rejected when one of them fails. */
+  private readonly ended: Promise<unknown>;
+  private readonly pieces: { fd: number; sequence: number; bytes: Uint8Array }[] = [];
+  private readonly faults: KeyFault[] = [];
+  private fatal: Extract<CpuMessage, { kind: 'fatal' }> | null = null;
+  private input: InputPump | null = null;
+  private started = false;
+  private closed = false;
+
+  private constructor(
+    readonly options: CheckedOptions,
+    readonly memory: Memory,
+  ) {
+    const wasm = memory.wasm;
+    const { cpus } = options;
+    this.pool = new Piscina({
+      filename: compiled('workers/cpu.js'),
+      minThreads: cpus,
+      maxThreads: cpus,
+      concurrentTasksPerWorker: 1,
+      idleTimeout: Infinity,
+      atomics: 'disabled',
+      recordTiming: false,
+      // Files that the guest opens belong to the machine, not to the CPU that opened them.
+      trackUnmanagedFds: false,
+    });
+    this.scheduler = new Worker(compiled('workers/scheduler.js'), { trackUnmanagedFds: false });
+    this.control = wrap<SchedulerControl>(nodeEndpoint(this.scheduler));
+    const parts: Promise<unknown>[] = [];
+    for (let id = 0; id < cpus; id++) {
+      const { port1, port2 } = new MessageChannel();
+      port1.on('message', (message: CpuMessage) => this.hear(message));
+      this.ports.push(port1);
+      const job: CpuJob = { memory: wasm, id, port: port2 };
+      parts.push(this.pool.run(job, { transferList: [port2] }));
+    }
+    const failed = new Promise<never>((_resolve, reject) => this.scheduler.once('error', reject));
+    const job: SchedulerJob = { memory: wasm };
+    parts.push(Promise.race([this.control.run(job), failed]));
+    this.ended = Promise.all(parts);
+    // `run` reports a failure; without a run there is nobody to tell.
+    this.ended.catch(() => stopMachine(memory));
+  }
+
+  /**
+   * Makes a machine; its workers start in the background.
+   * @throws UsageError
+   */
+  static async boot(options: MachineOptions = {}): Promise<Machine> {
+    const checked = checkOptions(options);
+    return new Machine(checked, createSharedMemory(checked));
+  }
+
+  /**
+   * Runs a program to its end; a machine runs one.
+   * @param argv arguments without the program's name
+   * @throws LoadError if the file is no program for this machine
+   */
+  async run(
+    path: string,
+    argv: readonly string[] = [],
+    env: Readonly<Record<string, string | undefined>> = process.env,
+  ): Promise<RunResult> {
+    if (this.started || this.closed) throw new Error('a machine runs one program');
+    this.started = true;
+    const { memory, options } = this;
+    const begin = performance.now();
+    const inherit = options.stdin === 'inherit';
+    describeStreams(memory, inherit, options.stdout === 'capture');
+    const program = startProgram(memory, path, argv, env);
+    if (options.stdin === 'inherit') {
+      this.input = new InputPump(memory);
+      void this.input.run();
+    } else {
+      void feedInput(memory, options.stdin, () => this.closed);
+    }
+    try {
+      await this.ended;
+    } finally {
+      this.drain();
+      this.input?.stop();
+      closeHostFiles(memory);
+    }
+    const number = memory.load32(MACHINE + MachineBlock.exitSignal);
+    const signal = number === 0 ? null : signalName(number);
+    const exitCode = number === 0 ? memory.load32(MACHINE + MachineBlock.exitCode) : null;
+    this.pieces.sort((a, b) => a.sequence - b.sequence);
+    const collect = (fd: number) =>
+      Buffer.concat(this.pieces.filter((piece) => piece.fd === fd).map((piece) => piece.bytes));
+    return {
+      exitCode,
+      signal,
+      output: collect(1),
+      errorOutput: collect(2),
+      stats: readStats(memory, exitCode, signal, (performance.now() - begin) / 1000),
+      faults: this.faults,
+      death: this.fatal && {
+        ...this.fatal.signal,
+        tid: this.fatal.tid,
+        cpu: this.fatal.cpu,
+        symbol: program.symbols.describe(this.fatal.signal.rip),
+      },
+    };
+  }
+
+  /** Sends the program a signal, as if somebody outside had. Nothing happens before it runs or after its end. */
+  kill(signal: number): void {
+    if (mainProcess(this.memory) !== 0 && !this.closed) sendFromHost(this.memory, signal);
+  }
+
+  /** Stops the machine at once; a running `run` resolves with what there is. */
+  stop(): void {
+    stopMachine(this.memory);
+  }
+
+  /** Takes what the CPUs have said but the event loop has not delivered yet. */
+  private drain(): void {
+    for (const port of this.ports) {
+      for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) {
+        this.hear(next.message as CpuMessage);
+      }
+    }
+  }
+
+  private hear(message: CpuMessage): void {
+    if (message.kind === 'output') this.pieces.push(message);
+    else if (message.kind === 'fault') this.faults.push(message.fault);
+    else this.fatal ??= message;
+  }
+
+  /** Ends everything that belongs to the machine. May be called at any time, more than once. */
+  async close(): Promise<void> {
+    if (this.closed) return;
+    this.closed = true;
+    stopMachine(this.memory);
+    // Whatever waits for input in this thread ends.
+    this.input?.stop();
+    await this.ended.catch(() => undefined);
+    for (const port of this.ports) port.close();
+    await Promise.all([this.pool.destroy(), this.scheduler.terminate()]);
+  }
+}
+
+/** Path of a compiled file of this package: workers run JavaScript, whether this file was compiled or is run as TypeScript. */
+function compiled(path: string): string {
+  const here = dirname(fileURLToPath(import.meta.url));
+  const beside = join(here, '../..', path);
+  return existsSync(beside) ? beside : join(here, '../../dist', path);
+}
