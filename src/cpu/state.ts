@@ -33,7 +33,10 @@ export const CpuState = struct({
   /** RFLAGS bits other than CF PF AF ZF SF OF (which are lazy): DF is bit 10, AC 18, ID 21; IF and bit 1 read as 1. */
   rflags: 'u32',
   mxcsr: 'u32',
-  /** 0 when SSE arithmetic may use the host's directly: all exceptions masked, round to nearest, no FTZ/DAZ, PE set. */
+  /**
+   * 0 when SSE arithmetic may use the host's directly: all exceptions masked, round to nearest, no FTZ/DAZ, PE set. 1 when
+   * only PE isn't set, so that exact operations may. 2 or 3 otherwise. See mxcsrSlow in src/cpu/xsave.ts.
+   */
   mxcsrSlow: 'i32',
   xmm: ['v128', 16],
   /** x87: eight registers of 16 bytes (10 used) in *physical* order, control, status (TOP in bits 13:11), tag (full, 2 bits each). */

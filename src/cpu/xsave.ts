@@ -56,10 +56,18 @@ export const MXCSR_DEFAULT = 0x1f80;
 export const MXCSR_MASK = 0xffff;
 export const FCW_DEFAULT = 0x037f;
 
-/** Sets MXCSR, and mxcsrSlow by it: 0 when all is masked, rounding is to nearest, FTZ and DAZ are off and PE is already set. */
+/**
+ * CpuState.mxcsrSlow for an MXCSR: bit 1 is set unless all exceptions are masked, rounding is to nearest and FTZ and DAZ are
+ * off; bit 0 is set unless PE is already set.
+ */
+export function mxcsrSlow(value: number): number {
+  return ((value & 0xffc0) === 0x1f80 ? 0 : 2) | (value & 0x20 ? 0 : 1);
+}
+
+/** Sets MXCSR, and mxcsrSlow by it. */
 export function setMxcsr(memory: Memory, base: number, value: number): void {
   memory.store32(base + CpuState.mxcsr, value);
-  memory.store32(base + CpuState.mxcsrSlow, (value & 0xffe0) === 0x1fa0 ? 0 : 1);
+  memory.store32(base + CpuState.mxcsrSlow, mxcsrSlow(value));
 }
 
 /** XINUSE: the components not in their initial state, as a bit set. A component that is all initial is never reported. */

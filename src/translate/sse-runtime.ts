@@ -30,8 +30,12 @@ function arithmeticBody(slow: number): Uint8Array {
   const c = new Code(5);
   const [cpu, operation, imm, a, b] = [0, 1, 2, 3, 4];
   const failed = c.local(i32);
-  c.get(cpu).get(a).simdMem(Simd.v128_store, CpuState.scratch + SSE_A);
-  c.get(cpu).get(b).simdMem(Simd.v128_store, CpuState.scratch + SSE_B);
+  c.get(cpu)
+    .get(a)
+    .simdMem(Simd.v128_store, CpuState.scratch + SSE_A);
+  c.get(cpu)
+    .get(b)
+    .simdMem(Simd.v128_store, CpuState.scratch + SSE_B);
   c.get(cpu).get(operation).get(imm).call(slow).set(failed);
   c.get(cpu).simdMem(Simd.v128_load, CpuState.scratch + SSE_RESULT);
   c.get(failed);

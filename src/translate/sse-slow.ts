@@ -53,7 +53,15 @@ export function sseSlow(memory: Memory): (cpu: number, operation: number, imm: n
   };
 
   /** Lane i of a binary operation from lane x of the operand at p and lane y of the one at q. */
-  const lane = (kind: number, double: boolean, i: number, p: number, x: number, q: number, y: number): void => {
+  const lane = (
+    kind: number,
+    double: boolean,
+    i: number,
+    p: number,
+    x: number,
+    q: number,
+    y: number,
+  ): void => {
     if (double) {
       BINARY_F64[kind](env, words[p + 2 * x + 1], words[p + 2 * x], words[q + 2 * y + 1], words[q + 2 * y]);
       put(i);

@@ -8,6 +8,8 @@ import { rows as muldiv } from './families/muldiv.js';
 import { rows as shift } from './families/shift.js';
 import { rows as string } from './families/string.js';
 import { lockedRows, rows as atomic } from './families/atomic.js';
+import { rows as sseArithmetic } from './families/sse-arithmetic.js';
+import { rows as sseCompare } from './families/sse-compare.js';
 import { rows as sseInteger } from './families/sse-integer.js';
 import { rows as sseMove } from './families/sse-move.js';
 import { rows as sseShift } from './families/sse-shift.js';
@@ -29,6 +31,8 @@ export const ROWS: readonly Row[] = [
   ...sseInteger,
   ...sseShift,
   ...sseShuffle,
+  ...sseArithmetic,
+  ...sseCompare,
   ...system,
   ...x87,
 ];

@@ -222,13 +222,19 @@ export function notNumber(e: Emitter, f: Format, value: number): void {
 /** Pushes a v128 that is 0 in lanes whose significand has no more than half of the format's bits: products of such are exact. */
 export function longSignificand(e: Emitter, f: Format, value: number): void {
   const halfBits = (f.fraction + 2n) / 2n;
-  e.c.get(value).i32(Number(f.bits - halfBits)).simd(f.intShl);
+  e.c
+    .get(value)
+    .i32(Number(f.bits - halfBits))
+    .simd(f.intShl);
 }
 
 /** Lanes [a0, b0] (and again, for f32). */
 export function pairs(e: Emitter, f: Format, a: number, b: number): number {
   const order = f.bytes === 8 ? [0, 2] : [0, 4, 0, 4];
-  e.c.get(a).get(b).shuffle(lanes(f.bytes, ...order));
+  e.c
+    .get(a)
+    .get(b)
+    .shuffle(lanes(f.bytes, ...order));
   return e.toTemp(Type.v128);
 }
 

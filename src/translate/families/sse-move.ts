@@ -152,7 +152,7 @@ function maskedStore(e: Emitter, insn: Insn): void {
 /** MXCSR bits that must be 0 (SDM vol. 1, 10.2.3). */
 const MXCSR_RESERVED = -0x10000;
 
-/** LDMXCSR. `mxcsrSlow` follows as in setMxcsr of src/cpu/xsave.ts. */
+/** LDMXCSR. `mxcsrSlow` follows as in src/cpu/xsave.ts. */
 function loadMxcsr(e: Emitter): void {
   const { c } = e;
   e.ea();
@@ -161,7 +161,8 @@ function loadMxcsr(e: Emitter): void {
   c.get(value).i32(MXCSR_RESERVED).op(Op.i32_and);
   e.raiseIf(Vector.GP);
   c.get(Emitter.CPU).get(value).mem(Op.i32_store, CpuState.mxcsr);
-  c.get(Emitter.CPU).get(value).i32(0xffe0).op(Op.i32_and).i32(0x1fa0).op(Op.i32_ne);
+  c.get(Emitter.CPU).get(value).i32(0xffc0).op(Op.i32_and).i32(0x1f80).op(Op.i32_ne).i32(1).op(Op.i32_shl);
+  c.get(value).i32(5).op(Op.i32_shr_u).i32(-1).op(Op.i32_xor).i32(1).op(Op.i32_and).op(Op.i32_or);
   c.mem(Op.i32_store, CpuState.mxcsrSlow);
 }
 
