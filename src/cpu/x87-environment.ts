@@ -39,8 +39,14 @@ function fullTags({ memory, base }: GuestCpu, known: number): number {
   return tags;
 }
 
+/** The processor touches the last byte after the first: a fault of a second page is at that address. */
+function ends(touch: (address: number, size: number) => number, address: number, length: number): boolean {
+  return touch(address, 1) !== 0 && touch(address + length - 1, 1) !== 0;
+}
+
 /** Writes `bytes` to guest memory, or nothing at all if some of it cannot be written. */
 function write(access: InstructionMemory, cpu: GuestCpu, address: number, bytes: Uint8Array): boolean {
+  if (!ends(access.write, address, bytes.length)) return false;
   const pieces: { pointer: number; from: number; to: number }[] = [];
   for (let from = 0; from < bytes.length; ) {
     const to = Math.min(bytes.length, from + 64 - ((address + from) % 64));
@@ -55,6 +61,7 @@ function write(access: InstructionMemory, cpu: GuestCpu, address: number, bytes:
 
 /** Reads `length` bytes of guest memory; null if some of it cannot be read. */
 function read(access: InstructionMemory, cpu: GuestCpu, address: number, length: number): Uint8Array | null {
+  if (!ends(access.read, address, length)) return null;
   const bytes = new Uint8Array(length);
   for (let from = 0; from < length; ) {
     const to = Math.min(length, from + 64 - ((address + from) % 64));

@@ -179,26 +179,25 @@ const compareInt =
   (unit, _, lo) =>
     compareMemory(unit, integerOperand(unit, lo), false, pop);
 
-/** C1 stays as it is: so AMD's processors for FCOMI and FCMOVcc. */
-function keepC1(env: X87Env): void {
-  env.ccMask = 0;
-}
-
-/** FCOMI and its like: returns ZF, PF and CF, or -1 if EFLAGS are to stay. */
+/** FCOMI and its like: returns ZF, PF and CF, which unmasked exceptions don't keep from changing. */
 function compareFlags(op: (env: X87Env, a: F80, b: F80) => number, pop: boolean): Operation {
   return (unit, i) => {
-    let flags = 0x45;
-    if (unit.isEmpty(0) || unit.isEmpty(i)) {
-      if (!unit.fault()) return -1;
-    } else {
+    let flags = UNORDERED_FLAGS;
+    let goesOn: boolean;
+    if (unit.isEmpty(0) || unit.isEmpty(i)) goesOn = unit.fault();
+    else {
       flags = op(unit.begin(), unit.get(0), unit.get(i));
-      keepC1(unit.env);
-      if (!unit.finish()) return -1;
+      // C1 stays as it is on AMD's processors.
+      unit.env.ccMask = 0;
+      goesOn = unit.finish();
     }
-    if (pop) unit.pop();
+    if (goesOn && pop) unit.pop();
     return flags;
   };
 }
+
+/** ZF, PF and CF. */
+const UNORDERED_FLAGS = 0x45;
 
 // --- operations on ST(0), and ST(1) ------------------------------------------------------------------------------------
 
@@ -424,7 +423,7 @@ const exchange: Operation = (unit, i) => {
   return 0;
 };
 
-/** FCMOVcc: `taken` (passed as the low word) says whether the condition holds. */
+/** FCMOVcc: `taken` (passed as the low word) says whether the condition holds. C1 changes only by a stack fault. */
 const conditionalMove: Operation = (unit, i, taken) => {
   if (unit.isEmpty(0) || unit.isEmpty(i)) {
     if (unit.fault()) unit.set(0, F80_INDEFINITE);

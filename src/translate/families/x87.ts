@@ -84,6 +84,13 @@ function fromMemory(name: X87OperationName): Lower {
   };
 }
 
+/** Faults if `size` bytes at an address (i64 local) cannot be written. */
+function probe(e: Emitter, address: number, size: number): void {
+  e.c.get(Emitter.CPU).get(address).i32(size);
+  e.callHelper('modify');
+  e.c.op(Op.i32_eqz).brIf(e.faultLabel);
+}
+
 /** A store: the operation computes value and new state, and the state is taken when the value is in memory. */
 function toMemory(name: X87OperationName): Lower {
   return (e, insn) => {
@@ -92,6 +99,8 @@ function toMemory(name: X87OperationName): Lower {
     const size = memorySize(insn);
     e.ea();
     const address = e.toTemp(Type.i64);
+    // FBSTP stores its ten bytes in two parts.
+    if (name === 'storeBcd') probe(e, address, 8);
     call(e, name, () => c.i32(0).i32(0).i32(0));
     c.if();
     const pointer = e.temp(Type.i32);
@@ -110,9 +119,7 @@ function toMemory(name: X87OperationName): Lower {
     });
     c.else();
     // An unmasked exception keeps the value from memory, but page faults come first.
-    c.get(Emitter.CPU).get(address).i32(size);
-    e.callHelper('modify');
-    c.op(Op.i32_eqz).brIf(e.faultLabel);
+    probe(e, address, size);
     c.end();
     // Status and tag word lie side by side.
     c.get(Emitter.CPU)
@@ -122,18 +129,11 @@ function toMemory(name: X87OperationName): Lower {
   };
 }
 
-/** FCOMI and its like: EFLAGS, unless an unmasked exception stops them. */
+/** FCOMI and its like. */
 function toFlags(name: X87OperationName): Lower {
   return (e, insn) => {
-    const { c } = e;
     raisePending(e);
-    call(e, name, () => c.i32(stackRegister(insn, 1)).i32(0).i32(0));
-    const flags = e.toTemp(Type.i32);
-    c.get(flags).i32(0).op(Op.i32_lt_s);
-    c.if();
-    e.flagBits();
-    c.set(flags).end();
-    c.get(flags);
+    call(e, name, () => e.c.i32(stackRegister(insn, 1)).i32(0).i32(0));
     e.setFlagBits();
   };
 }
