@@ -16,6 +16,9 @@ const KEPT_FLAGS = Flag.TF | Flag.DF | 0x240000;
 /** Bit 1 always reads as 1; IF is 1 in user mode. */
 const FIXED_FLAGS = 0x202;
 
+/** Instructions between two samples of where time goes (some tens of microseconds). */
+const SAMPLE_INTERVAL = 100_000;
+
 /** One emulated CPU: runs guest code region by region. */
 export class Cpu implements EngineCpu {
   readonly base: number;
@@ -75,20 +78,27 @@ export class Cpu implements EngineCpu {
 
   run(): number {
     const { memory, base, engine } = this;
-    const before = memory.load32(base + CpuState.budget);
+    const budget = memory.load32(base + CpuState.budget);
+    let left = budget;
     let exit: number = Exit.next;
     while (exit === Exit.next) {
+      const slice = Math.min(left, SAMPLE_INTERVAL);
+      memory.store32(base + CpuState.budget, slice);
       const slot = engine.lookup(this, this.rip);
       exit = slot === 0 ? Exit.exception : engine.runtime.enter(base, slot);
       if (exit === Exit.restart) exit = this.step();
       else if (exit === Exit.execute) exit = this.execute();
       else if (exit === Exit.exclusive) exit = this.hooks.exclusive(this, () => this.step());
+      left -= slice - memory.load32(base + CpuState.budget);
+      if (exit === Exit.interrupt && left >= 0 && memory.load32(base + CpuState.interrupt) === 0) {
+        engine.sample(this, this.rip);
+        exit = Exit.next;
+      }
     }
-    if (exit === Exit.interrupt) engine.sample(this, this.rip);
-    else if (exit === Exit.syscall) memory.storeNumber(base + CpuState.gpr + 8 * Gpr.r11, this.rflags);
-    else if (exit === Exit.exception && memory.load32(base + CpuState.errorCode) === NON_CANONICAL)
-      this.nonCanonical();
-    memory.count(base + CpuState.instructions, before - memory.load32(base + CpuState.budget));
+    memory.store32(base + CpuState.budget, left);
+    memory.count(base + CpuState.instructions, budget - left);
+    if (exit === Exit.syscall) memory.storeNumber(base + CpuState.gpr + 8 * Gpr.r11, this.rflags);
+    else if (exit === Exit.exception && memory.load32(base + CpuState.errorCode) === NON_CANONICAL) this.nonCanonical();
     return exit;
   }
 
