@@ -318,7 +318,7 @@ export function expireRealTimers(memory: Memory, now: number): number {
     unlock(memory, shared + ProcessSignals.lock);
     if (left !== 0) next = Math.min(next, left);
     if (!expired) return;
-    const info = shared + ProcessSignals.timerInfo;
+    const info = shared + ProcessSignals.outsideInfo;
     writeInfo(memory, info, { signo: Signal.ALRM, code: SiCode.KERNEL });
     sendSignal(memory, process, 0, Signal.ALRM, info);
   });

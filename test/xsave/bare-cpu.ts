@@ -37,7 +37,7 @@ export class BareCpu implements GuestCpu {
     return 0;
   }
   translate(): number {
-    return 0;
+    throw new Error('a bare CPU has no page tables');
   }
   describeInstruction(): null {
     return null;

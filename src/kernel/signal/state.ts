@@ -44,8 +44,8 @@ export const ProcessSignals = struct({
   stopped: 'i32',
   /** What the process has registered for with membarrier (bits of the REGISTER commands). */
   registrations: 'i32',
-  /** Where the scheduler thread puts together the siginfo of a timer's signal; under Tasks.lock. */
-  timerInfo: { bytes: SIGINFO_KEPT, align: 8 },
+  /** Where threads that are no CPU (timers, the host) put together a siginfo; under Tasks.lock. */
+  outsideInfo: { bytes: SIGINFO_KEPT, align: 8 },
 });
 
 export const TaskSignals = struct({
