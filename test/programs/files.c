@@ -52,10 +52,13 @@ int main(int argc, char **argv) {
   printf("read %ld [%.*s]\n", n, (int)n, buffer);
   n = pread(fd, buffer, 10, 5);
   printf("pread %ld [%.*s], position %ld\n", n, (int)n, buffer, (long)lseek(fd, 0, SEEK_CUR));
-  printf("lseek %ld %ld %s %s\n", (long)lseek(fd, -6, SEEK_END), (long)lseek(fd, 2, SEEK_CUR), error_name(lseek(fd, -1, SEEK_SET)), error_name(lseek(fd, 0, 77)));
+  printf("lseek %ld", (long)lseek(fd, -6, SEEK_END));
+  printf(" %ld", (long)lseek(fd, 2, SEEK_CUR));
+  printf(" %s %s\n", error_name(lseek(fd, -1, SEEK_SET)), error_name(lseek(fd, 0, 77)));
   n = read(fd, buffer, sizeof buffer);
   printf("rest %ld, at the end %ld\n", n, (long)read(fd, buffer, 10));
-  printf("beyond the end: lseek %ld read %ld, pread %ld\n", (long)lseek(fd, 100000, SEEK_SET), (long)read(fd, buffer, 10), (long)pread(fd, buffer, 10, 1 << 20));
+  printf("beyond the end: lseek %ld", (long)lseek(fd, 100000, SEEK_SET));
+  printf(" read %ld, pread %ld\n", (long)read(fd, buffer, 10), (long)pread(fd, buffer, 10, 1 << 20));
   printf("pread at -1: %s\n", error_name(pread(fd, buffer, 10, -1)));
   printf("write to a read-only descriptor: %s\n", error_name(write(fd, "x", 1)));
   lseek(fd, 0, SEEK_SET);
@@ -70,12 +73,14 @@ int main(int argc, char **argv) {
   int copy = dup(fd);
   lseek(fd, 3, SEEK_SET);
   printf("dup shares its position: %ld\n", (long)lseek(copy, 0, SEEK_CUR));
-  printf("dup2: %d, onto itself %d, from a closed one %s\n", dup2(fd, 50), dup2(50, 50), error_name(dup2(77, 51)));
+  printf("dup2: %d,", dup2(fd, 50));
+  printf(" onto itself %d, from a closed one %s\n", dup2(50, 50), error_name(dup2(77, 51)));
   printf("dup3 onto itself: %s\n", error_name(dup3(fd, fd, 0)));
   printf("fcntl: DUPFD %d, GETFD %d", fcntl(fd, F_DUPFD, 60), fcntl(fd, F_GETFD));
   fcntl(fd, F_SETFD, FD_CLOEXEC);
   printf(" then %d, access mode %d, closed %s\n", fcntl(fd, F_GETFD), fcntl(fd, F_GETFL) & O_ACCMODE, error_name(fcntl(78, F_GETFD)));
-  printf("close %s, twice %s\n", error_name(close(copy)), error_name(close(copy)));
+  printf("close %s,", error_name(close(copy)));
+  printf(" twice %s\n", error_name(close(copy)));
   printf("read closed %s, write closed %s, fstat closed %s, lseek closed %s\n", error_name(read(copy, buffer, 1)), error_name(write(copy, "", 1)), error_name(fstat(copy, &s)), error_name(lseek(copy, 0, 0)));
   int lowest = open("/", O_RDONLY);
   printf("lowest descriptor first: %d\n", lowest == copy);
@@ -115,9 +120,11 @@ int main(int argc, char **argv) {
   }
   printf("back: %s, to a file %s\n", error_name(chdir(before)), error_name(chdir("/proc/self/exe/x")));
   struct pollfd waiting = {.fd = fd, .events = POLLIN | POLLOUT};
-  printf("poll of a file: %d %x\n", poll(&waiting, 1, 0), (unsigned)waiting.revents);
+  n = poll(&waiting, 1, 0);
+  printf("poll of a file: %ld %x\n", n, (unsigned)waiting.revents);
   waiting = (struct pollfd){.fd = 79, .events = POLLIN};
-  printf("poll of a closed one: %d %x\n", poll(&waiting, 1, 100), (unsigned)waiting.revents);
+  n = poll(&waiting, 1, 100);
+  printf("poll of a closed one: %ld %x\n", n, (unsigned)waiting.revents);
   printf("poll of nothing: %d\n", poll(0, 0, 1));
   struct winsize size;
   printf("ioctl of a file: %s, FIONREAD %s", error_name(ioctl(fd, TIOCGWINSZ, &size)), error_name(ioctl(fd, FIONREAD, &lowest)));

@@ -33,7 +33,7 @@ static void show(int signal, siginfo_t *info, void *context) {
     skip = (length);                                                                                                    \
     __asm__ volatile("lea 9f(%%rip), %%rax\n mov %%rax, %0\n" setup "\n9: " instruction "\n"                             \
                      : "=m"(code_start)                                                                                 \
-                     : "r"(operand)                                                                                     \
+                     : "S"(operand)                                                                                     \
                      : "rax", "rcx", "rdx", "rbx", "memory", "cc", "xmm0", "xmm1");                                      \
   } while (0)
 
@@ -74,7 +74,6 @@ int main(void) {
   FAULT("idivl overflow", 2, "movl $-1, %%ebx; movl $0x80000000, %%eax; cdq", "idivl %%ebx", page);
   FAULT("divl overflow", 2, "movl $1, %%ebx; movl $1, %%edx", "divl %%ebx", page);
   FAULT("int3", 0, "", "int3", page);
-  FAULT("icebp", 0, "", ".byte 0xf1", page);
   FAULT("single step", 0, "pushfq; orq $0x100, (%%rsp); popfq", "nop; nop", page);
   FAULT("unmasked SSE division by zero", 4,
         "pushq $0x1d80; ldmxcsr (%%rsp); popq %%rax; pxor %%xmm0, %%xmm0; movq $0x3ff0000000000000, %%rax; movq %%rax, %%xmm1", "divsd %%xmm0, %%xmm1", page);

@@ -3,13 +3,13 @@
 #include <sys/syscall.h>
 #include <pthread.h>
 
-static volatile int depth, order[64], count;
+static volatile int depth, raised, order[64], count;
 
 static void nested(int signal, siginfo_t *info, void *context) {
   (void)context;
   int mine = ++depth;
   printf("enter %d depth %d code %d\n", signal, mine, info->si_code);
-  if (mine < 3) raise(signal == SIGUSR1 && mine == 2 ? SIGUSR2 : signal);
+  if (raised < 4) raise(raised++ == 1 ? SIGUSR2 : signal);
   printf("leave %d depth %d\n", signal, mine);
   depth--;
 }
@@ -46,6 +46,7 @@ int main(int argc, char **argv) {
   handle(SIGUSR2, nested, 0);
   raise(SIGUSR1);
   puts("-- SA_NODEFER");
+  raised = 0;
   handle(SIGUSR1, nested, SA_NODEFER);
   raise(SIGUSR1);
 
