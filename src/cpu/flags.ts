@@ -44,6 +44,8 @@ export const CcKind = {
   shr: 9,
   /** dst = low half of r, src = 1 if the high half is significant. */
   mul: 10,
+  /** Signed product of 64-bit operands: dst = low half of r, src = b, src2 = a; the high half is computed when asked for. */
+  imul: 11,
 } as const;
 
 /** `ccOp` of a kind for operands of `size` bytes. */
@@ -54,8 +56,9 @@ export function ccOp(kind: number, size: number): number {
 /**
  * The body of `flags(op: i32, dst: i64, src: i64, src2: i64) -> i32`: the six arithmetic flags at their RFLAGS positions.
  * All comparisons are made on operands moved to the top of 64 bits, which makes them independent of the size.
+ * @param mulHighS index of the function (a, b) -> high half of the signed product
  */
-export function flagsBody(): Uint8Array {
+export function flagsBody(mulHighS: number): Uint8Array {
   const c = new Code(4);
   const [op, dst, src, src2] = [0, 1, 2, 3];
   const kind = c.local(Type.i32);
@@ -189,8 +192,14 @@ export function flagsBody(): Uint8Array {
   top();
   finish();
 
-  c.end(); // mul
-  c.get(src).op(Op.i32_wrap_i64).tee(cf).set(of);
+  c.end(); // mul, imul
+  c.get(kind).i32(CcKind.imul).op(Op.i32_eq);
+  c.if(Type.i32);
+  c.get(src).get(src2).call(mulHighS).get(dst).i64(63).op(Op.i64_shr_s).op(Op.i64_ne);
+  c.else();
+  c.get(src).op(Op.i32_wrap_i64);
+  c.end();
+  c.tee(cf).set(of);
   c.end(); // done
 
   c.get(cf);

@@ -497,7 +497,8 @@ export class Emitter {
 
   /**
    * Records the flags of an operation whose operands and result are in the locals of `flagOperands`:
-   * r always; b as `ccSrc` for add, adc, sub, sbb, shl, shr; `carry` (i64 local) for adc, sbb (ccSrc2), inc, dec, mul (ccSrc).
+   * r always; b as `ccSrc` for add, adc, sub, sbb, shl, shr, imul; `carry` (i64 local) for adc, sbb (ccSrc2), inc, dec, mul (ccSrc),
+   * and the other operand for imul (ccSrc2).
    * Sub-word results must be masked to their size. Must come after the instruction's last access that can fault.
    */
   setFlags(kind: number, size: number, carry?: number): void {
@@ -520,7 +521,7 @@ export class Emitter {
       extend(b);
       c.set(this.ccSrc);
     }
-    if (kind === CcKind.adc || kind === CcKind.sbb) c.get(carry!).set(this.ccSrc2);
+    if (kind === CcKind.adc || kind === CcKind.sbb || kind === CcKind.imul) c.get(carry!).set(this.ccSrc2);
     c.i32(ccOp(kind, size)).set(this.ccOpLocal);
     this.cc = { kind, size };
   }
@@ -611,7 +612,7 @@ export class Emitter {
     const zero = () => (w.is64 ? c.i64(0) : c.i32(0));
     const base = cc & ~1;
     // ZF and SF come from the result alone, whatever the operation.
-    if (kind !== CcKind.mul) {
+    if (kind !== CcKind.mul && kind !== CcKind.imul) {
       if (base === Cc.e) {
         if (kind === CcKind.sub)
           c.get(a)

@@ -40,10 +40,19 @@ function build(): Uint8Array<ArrayBuffer> {
   m.export('load', walk.load);
   m.export('store', walk.store);
   m.export('modify', walk.modify);
-  const flags = m.func([i32, i64, i64, i64], [i32], flagsBody());
-  m.export('flags', m.func([i32, i64, i64, i64], [i32], flagsBody()));
-
+  const mulHighU = m.func([i64, i64], [i64], mulHighUnsigned());
+  m.export('mulHighU', mulHighU);
+  // Signed: correct the unsigned product by the operands that are negative.
   let c = new Code(2);
+  c.get(0).get(1).call(mulHighU);
+  c.get(0).i64(63).op(Op.i64_shr_s).get(1).op(Op.i64_and).op(Op.i64_sub);
+  c.get(1).i64(63).op(Op.i64_shr_s).get(0).op(Op.i64_and).op(Op.i64_sub);
+  const mulHighS = m.func([i64, i64], [i64], c.finish());
+  m.export('mulHighS', mulHighS);
+  const flags = m.func([i32, i64, i64, i64], [i32], flagsBody(mulHighS));
+  m.export('flags', flags);
+
+  c = new Code(2);
   c.get(0).get(1).callIndirect(region);
   m.export('enter', m.func([i32, i32], [i32], c.finish()));
 
@@ -57,15 +66,6 @@ function build(): Uint8Array<ArrayBuffer> {
   c.get(0).get(1).op(Op.i64_extend_i32_u).get(2).op(Op.i64_extend_i32_u).i64(32).op(Op.i64_shl).op(Op.i64_or);
   c.get(3).call(walk.translate);
   m.export('translate', m.func([i32, i32, i32, i32], [i32], c.finish()));
-
-  const mulHighU = m.func([i64, i64], [i64], mulHighUnsigned());
-  m.export('mulHighU', mulHighU);
-  // Signed: correct the unsigned product by the operands that are negative.
-  c = new Code(2);
-  c.get(0).get(1).call(mulHighU);
-  c.get(0).i64(63).op(Op.i64_shr_s).get(1).op(Op.i64_and).op(Op.i64_sub);
-  c.get(1).i64(63).op(Op.i64_shr_s).get(0).op(Op.i64_and).op(Op.i64_sub);
-  m.export('mulHighS', m.func([i64, i64], [i64], c.finish()));
 
   const divU = m.func([i32, i64, i64, i64], [i32], divideUnsigned());
   m.export('divU', divU);

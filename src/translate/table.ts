@@ -10,6 +10,7 @@ import { rows as string } from './families/string.js';
 import { lockedRows, rows as atomic } from './families/atomic.js';
 import { rows as sseArithmetic } from './families/sse-arithmetic.js';
 import { rows as sseCompare } from './families/sse-compare.js';
+import { rows as sseConvert } from './families/sse-convert.js';
 import { rows as sseInteger } from './families/sse-integer.js';
 import { rows as sseMove } from './families/sse-move.js';
 import { rows as sseShift } from './families/sse-shift.js';
@@ -33,6 +34,7 @@ export const ROWS: readonly Row[] = [
   ...sseShuffle,
   ...sseArithmetic,
   ...sseCompare,
+  ...sseConvert,
   ...system,
   ...x87,
 ];

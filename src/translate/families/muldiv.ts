@@ -103,14 +103,9 @@ function imul(e: Emitter, insn: Insn): void {
     const low = e.toTemp(Type.i64);
     c.get(low);
     e.writeOp(0, 8);
-    if (e.flagsDead) {
-      e.cc = null;
-      return;
-    }
-    c.get(a).get(b);
-    e.callHelper('mulHighS');
-    c.get(low).i64(63).op(Op.i64_shr_s).op(Op.i64_ne);
-    mulFlags(e, 8, low);
+    const known = e.flagOperands(width(8));
+    c.get(low).set(known.r).get(b).set(known.b);
+    e.setFlags(CcKind.imul, 8, a);
     return;
   }
   e.readOp(second, size);

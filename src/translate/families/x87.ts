@@ -9,7 +9,7 @@ import type { InstructionMemory } from '../../cpu/xsave-instructions.js';
 import { Op, Type } from '../../wasm/opcodes.js';
 import { Cc, Emitter } from '../emitter.js';
 import { effectiveAddress, instructionMemory } from '../execute.js';
-import type { Insn } from '../insn.js';
+import { type Insn, usesStackSegment } from '../insn.js';
 import { memorySize } from '../operand-size.js';
 import { type Row, raiseException } from '../row.js';
 import { implied } from './move.js';
@@ -196,15 +196,17 @@ const initialize: Lower = (e) => {
 
 type StateOperation = (cpu: GuestCpu, access: InstructionMemory, address: number, wide: boolean) => boolean;
 
-function onEnvironment(
-  operation: StateOperation,
-  bytes: number,
-  waits: boolean,
-): NonNullable<Row['execute']> {
+function onEnvironment(operation: StateOperation, bytes: number, waits: boolean): NonNullable<Row['execute']> {
   return (cpu, insn) => {
-    if (waits && cpu.memory.u16[(cpu.base + CpuState.fsw) >>> 1] & 0x80)
-      return raiseException(cpu, Vector.MF);
-    return operation(cpu, instructionMemory(cpu), effectiveAddress(cpu, insn), memorySize(insn) > bytes);
+    const { memory, base } = cpu;
+    if (waits && memory.u16[(base + CpuState.fsw) >>> 1] & 0x80) return raiseException(cpu, Vector.MF);
+    const wide = memorySize(insn) > bytes;
+    if (operation(cpu, instructionMemory(cpu), effectiveAddress(cpu, insn), wide)) return true;
+    // The only #GP is for an address that is not canonical.
+    if (memory.load32(base + CpuState.vector) === Vector.GP && usesStackSegment(insn)) {
+      memory.store32(base + CpuState.vector, Vector.SS);
+    }
+    return false;
   };
 }
 
