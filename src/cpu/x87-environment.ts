@@ -39,9 +39,12 @@ function fullTags({ memory, base }: GuestCpu, known: number): number {
   return tags;
 }
 
-/** The processor touches the last byte after the first: a fault of a second page is at that address. */
-function ends(touch: (address: number, size: number) => number, address: number, length: number): boolean {
-  return touch(address, 1) !== 0 && touch(address + length - 1, 1) !== 0;
+/**
+ * Looks up the first field and the last byte, in the order in which the processor does: that decides at which address it
+ * faults.
+ */
+function ends(touch: InstructionMemory['read'], address: number, length: number): boolean {
+  return touch(address, 1) !== 0 && touch(address + 1, 1) !== 0 && touch(address + length - 1, 1) !== 0;
 }
 
 /** Writes `bytes` to guest memory, or nothing at all if some of it cannot be written. */

@@ -399,7 +399,7 @@ function storeRegister(pop: boolean): Operation {
       if (!unit.fault()) return 0;
       unit.set(i, F80_INDEFINITE);
     } else {
-      exact(unit.env);
+      exact(unit.begin());
       unit.finish();
       unit.set(i, unit.get(0));
     }
@@ -414,7 +414,7 @@ const exchange: Operation = (unit, i) => {
     if (unit.isEmpty(0)) unit.set(0, F80_INDEFINITE);
     if (unit.isEmpty(i)) unit.set(i, F80_INDEFINITE);
   } else {
-    exact(unit.env);
+    exact(unit.begin());
     unit.finish();
   }
   const value = unit.get(0);
@@ -437,7 +437,7 @@ const conditionalMove: Operation = (unit, i, taken) => {
 const rotate =
   (delta: number): Operation =>
   (unit) => {
-    exact(unit.env);
+    exact(unit.begin());
     unit.finish();
     unit.rotate(delta);
     return 0;

@@ -196,7 +196,11 @@ const initialize: Lower = (e) => {
 
 type StateOperation = (cpu: GuestCpu, access: InstructionMemory, address: number, wide: boolean) => boolean;
 
-function onEnvironment(operation: StateOperation, bytes: number, waits: boolean): NonNullable<Row['execute']> {
+function onEnvironment(
+  operation: StateOperation,
+  bytes: number,
+  waits: boolean,
+): NonNullable<Row['execute']> {
   return (cpu, insn) => {
     const { memory, base } = cpu;
     if (waits && memory.u16[(base + CpuState.fsw) >>> 1] & 0x80) return raiseException(cpu, Vector.MF);
