@@ -1,5 +1,6 @@
 import { CpuState, PfError, Vector } from '../../cpu/state.js';
 import type { KernelCpu } from '../kernel-cpu.js';
+import type { FaultSignal } from '../memory/fault.js';
 import { type Delivered, force } from './deliver.js';
 import { RF } from './frame.js';
 import { SI_ADDR } from './frame-layout.js';
@@ -7,15 +8,6 @@ import { taskSignalsOf } from './links.js';
 import { Signal, SiCode } from './numbers.js';
 import { type Info, writeInfo } from './send.js';
 import { TaskSignals } from './state.js';
-
-/** What a page fault that the memory part could not serve is to the program. */
-export interface FaultSignal {
-  signal: number;
-  /** SEGV_MAPERR, SEGV_ACCERR, SEGV_PKUERR, BUS_ADRERR … */
-  code: number;
-  /** Key of the mapping, with SEGV_PKUERR. */
-  pkey: number;
-}
 
 const USER: Delivered = { kind: 'user' };
 
