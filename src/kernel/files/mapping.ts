@@ -1,0 +1,41 @@
+import { fstatSync, readSync } from 'node:fs';
+import type { Memory } from '../../memory/memory.js';
+import type { KernelCpu } from '../kernel-cpu.js';
+import type { MappableFile } from '../memory/object.js';
+import { dropFile, File, FileKind, fileFlags, filePath } from './description.js';
+import { Open } from './flags.js';
+import { hostCall } from './host.js';
+import { filesOf } from './links.js';
+import { normalize } from './paths.js';
+import { getFile } from './table.js';
+
+/** What a descriptor offers to mmap; `release` it when the mapping is made. Null if the descriptor is not open. */
+export function mappableFile(k: KernelCpu, fd: number): (MappableFile & { release(): void }) | null {
+  const { memory } = k;
+  const file = getFile(memory, filesOf(k), fd);
+  if (file === 0) return null;
+  const access = fileFlags(memory, file) & Open.ACCMODE;
+  const host = memory.load32(file + File.hostFd);
+  const isName = memory.load32(file + File.kind) === FileKind.path;
+  return {
+    ...identity(memory, file, host),
+    readable: access !== Open.WRONLY && !isName,
+    writable: access !== Open.RDONLY && !isName,
+    mappable: memory.load32(file + File.kind) === FileKind.regular,
+    read: (position, target) => hostCall(() => readSync(host, target, 0, target.length, position)),
+    release: () => dropFile(memory, file),
+  };
+}
+
+function identity(memory: Memory, file: number, host: number) {
+  const path = filePath(memory, file);
+  const name = Buffer.from(path.startsWith('/memfd:') ? path : normalize(path), 'latin1').toString('utf8');
+  let found = { device: 0, inode: 0, size: 0 };
+  if (host >= 0) {
+    hostCall(() => {
+      const stat = fstatSync(host);
+      found = { device: stat.dev, inode: stat.ino, size: stat.size };
+    });
+  }
+  return { ...found, path: name };
+}

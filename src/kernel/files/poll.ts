@@ -1,0 +1,225 @@
+import { Errno } from '../errno.js';
+import { type KernelCpu, WakeReason } from '../kernel-cpu.js';
+import { Restart } from '../signal/registers.js';
+import { BLOCKED, type SyscallTable } from '../syscalls.js';
+import { Task } from '../task.js';
+import { dropFile, File, FileKind } from './description.js';
+import { Device } from './devices.js';
+import { Poll } from './flags.js';
+import { beginTemporaryMask, endTemporaryMask, filesOf, readUser, writeUser } from './links.js';
+import { pollFile } from './operations.js';
+import { endPollSleep, lookOrSleep } from './pollers.js';
+import { FileTable, getFile } from './table.js';
+
+/** Who waits for console input and something else looks again this often (ns): input from the host wakes only its readers. */
+const CONSOLE_INTERVAL = 10e6;
+
+/** One descriptor of a poll or select: the events asked for, and those found. */
+interface Watch {
+  readonly fd: number;
+  readonly events: number;
+  found: number;
+}
+
+/** Looks at the files; counts those with events. Sets `console` if one of them is the console's input and not ready. */
+function look(k: KernelCpu, watches: readonly Watch[]): { ready: number; console: boolean } {
+  const { memory } = k;
+  let ready = 0;
+  let console = false;
+  for (const watch of watches) {
+    watch.found = 0;
+    if (watch.fd < 0) continue;
+    const file = getFile(memory, filesOf(k), watch.fd);
+    if (file === 0) watch.found = Poll.NVAL;
+    else {
+      watch.found = pollFile(k, file) & (watch.events | Poll.ERR | Poll.HUP);
+      const kind = memory.load32(file + File.kind);
+      const tty = kind === FileKind.device && memory.load32(file + File.variant) === Device.tty;
+      console ||= kind === FileKind.console || kind === FileKind.stream || tty;
+      dropFile(memory, file);
+    }
+    if (watch.found) ready++;
+  }
+  return { ready, console };
+}
+
+/**
+ * The common part of poll and select.
+ * @param deadline monotonic ns; after a wake-up the one kept in Task.scratch counts
+ * @returns how many files are ready (0 after the deadline), BLOCKED, or −EINTR for the caller to turn into its restart code
+ */
+function wait(k: KernelCpu, watches: readonly Watch[], deadline: number): number {
+  const { memory } = k;
+  const kept = (k.task + Task.scratch) >>> 3;
+  if (k.wakeReason === WakeReason.none) memory.f64[kept] = deadline;
+  else {
+    endPollSleep(k);
+    deadline = memory.f64[kept];
+  }
+  if (k.wakeReason === WakeReason.signal) {
+    const { ready } = look(k, watches);
+    return ready || -Errno.EINTR;
+  }
+  const first = look(k, watches);
+  if (first.ready > 0 || k.now() >= deadline) return first.ready;
+  const until = first.console ? Math.min(deadline, k.now() + CONSOLE_INTERVAL) : deadline;
+  return lookOrSleep(k, () => look(k, watches).ready, until);
+}
+
+const POLLFD_BYTES = 8;
+
+function pollWatches(k: KernelCpu, address: number, count: number): Watch[] | number {
+  if (count > k.memory.load32(filesOf(k) + FileTable.limit)) return -Errno.EINVAL;
+  const bytes = new Uint8Array(count * POLLFD_BYTES);
+  if (readUser(k, address, bytes) < bytes.length) return -Errno.EFAULT;
+  const view = new DataView(bytes.buffer);
+  return Array.from({ length: count }, (_, i) => ({
+    fd: view.getInt32(8 * i, true),
+    events: view.getUint16(8 * i + 4, true),
+    found: 0,
+  }));
+}
+
+function pollUntil(k: KernelCpu, address: number, count: number, deadline: number): number {
+  const watches = pollWatches(k, address, count);
+  if (typeof watches === 'number') return watches;
+  const ready = wait(k, watches, deadline);
+  if (ready < 0) return ready;
+  for (let i = 0; i < count; i++) {
+    const found = new Uint8Array(Uint16Array.of(watches[i].found).buffer);
+    if (writeUser(k, address + i * POLLFD_BYTES + 6, found) < 2) return -Errno.EFAULT;
+  }
+  return ready;
+}
+
+function poll(k: KernelCpu, address: number, count: number, timeout: number): number {
+  const deadline = timeout < 0 ? Infinity : k.now() + timeout * 1e6;
+  const result = pollUntil(k, address, count, deadline);
+  // Without a handler the call goes on; its timeout then begins anew, where Linux would go on with the rest of it.
+  return result === -Errno.EINTR ? -Restart.ERESTARTNOHAND : result;
+}
+
+/** A struct timespec or timeval at `address` as a deadline; Infinity for null; −errno. `unit` is the fraction's length in ns. */
+function readDeadline(k: KernelCpu, address: number, unit: number): number {
+  if (address === 0) return Infinity;
+  const bytes = new Uint8Array(16);
+  if (readUser(k, address, bytes) < 16) return -Errno.EFAULT;
+  const view = new DataView(bytes.buffer);
+  const seconds = Number(view.getBigInt64(0, true));
+  const fraction = Number(view.getBigInt64(8, true));
+  if (seconds < 0 || fraction < 0) return -Errno.EINVAL;
+  // timespec64_valid; select takes more than a second of microseconds.
+  if (unit === 1 && fraction >= 1e9) return -Errno.EINVAL;
+  return k.now() + seconds * 1e9 + fraction * unit;
+}
+
+/** Writes the time left back, as Linux does for ppoll and pselect and for select; a failure to write is no error. */
+function writeTimeLeft(k: KernelCpu, address: number, unit: number): void {
+  if (address === 0) return;
+  const left = Math.max(0, k.memory.f64[(k.task + Task.scratch) >>> 3] - k.now());
+  const view = new DataView(new ArrayBuffer(16));
+  view.setBigInt64(0, BigInt(Math.floor(left / 1e9)), true);
+  view.setBigInt64(8, BigInt(Math.floor((left % 1e9) / unit)), true);
+  writeUser(k, address, new Uint8Array(view.buffer));
+}
+
+/** Runs a call with a timeout and a signal mask that counts while it sleeps. */
+function timed(
+  k: KernelCpu,
+  timeAddress: number,
+  unit: number,
+  mask: readonly [address: number, size: number] | null,
+  body: (deadline: number) => number,
+): number {
+  const again = k.wakeReason !== WakeReason.none;
+  const deadline = again ? Infinity : readDeadline(k, timeAddress, unit);
+  if (deadline < 0) return deadline;
+  if (mask && !again) {
+    const error = beginTemporaryMask(k, mask[0], mask[1]);
+    if (error < 0) return error;
+  }
+  const result = body(deadline);
+  if (result === BLOCKED) return BLOCKED;
+  writeTimeLeft(k, timeAddress, unit);
+  if (mask) endTemporaryMask(k, mask[0], result === -Errno.EINTR);
+  return result === -Errno.EINTR ? -Restart.ERESTARTNOHAND : result;
+}
+
+function ppoll(k: KernelCpu, address: number, count: number, time: number, mask: number, size: number): number {
+  return timed(k, time, 1, [mask, size], (deadline) => pollUntil(k, address, count, deadline));
+}
+
+const SELECT_EVENTS = [
+  { events: Poll.IN | Poll.RDNORM | Poll.RDBAND, found: Poll.IN | Poll.RDNORM | Poll.RDBAND | Poll.HUP | Poll.ERR },
+  { events: Poll.OUT | Poll.WRNORM | Poll.WRBAND, found: Poll.OUT | Poll.WRNORM | Poll.WRBAND | Poll.ERR },
+  { events: Poll.PRI, found: Poll.PRI },
+] as const;
+
+const MOST_SELECTED = 1024;
+
+function selectUntil(k: KernelCpu, count: number, sets: readonly number[], deadline: number): number {
+  if (count < 0) return -Errno.EINVAL;
+  const bits = Math.min(count, MOST_SELECTED);
+  const bytes = Math.ceil(bits / 64) * 8;
+  const asked: Uint8Array[] = [];
+  for (const address of sets) {
+    const set = new Uint8Array(bytes);
+    if (address !== 0 && readUser(k, address, set) < bytes) return -Errno.EFAULT;
+    asked.push(set);
+  }
+  const watches: Watch[] = [];
+  for (let fd = 0; fd < bits; fd++) {
+    let events = 0;
+    asked.forEach((set, i) => {
+      if (set[fd >> 3] & (1 << (fd & 7))) events |= SELECT_EVENTS[i].events;
+    });
+    if (events === 0) continue;
+    const file = getFile(k.memory, filesOf(k), fd);
+    if (file === 0) return -Errno.EBADF;
+    dropFile(k.memory, file);
+    watches.push({ fd, events, found: 0 });
+  }
+  const ready = wait(k, watches, deadline);
+  if (ready < 0) return ready;
+  const results = sets.map(() => new Uint8Array(bytes));
+  let count3 = 0;
+  for (const { fd, events, found } of watches) {
+    SELECT_EVENTS.forEach((kind, i) => {
+      if (!(events & kind.events) || !(found & kind.found)) return;
+      if (!(asked[i][fd >> 3] & (1 << (fd & 7)))) return;
+      results[i][fd >> 3] |= 1 << (fd & 7);
+      count3++;
+    });
+  }
+  for (let i = 0; i < sets.length; i++) {
+    if (sets[i] !== 0 && writeUser(k, sets[i], results[i]) < bytes) return -Errno.EFAULT;
+  }
+  return count3;
+}
+
+function select(k: KernelCpu, count: number, read: number, write: number, except: number, time: number): number {
+  return timed(k, time, 1000, null, (deadline) => selectUntil(k, count, [read, write, except], deadline));
+}
+
+function pselect6(
+  k: KernelCpu,
+  count: number,
+  read: number,
+  write: number,
+  except: number,
+  time: number,
+  maskArgument: number,
+): number {
+  const pair = new Uint8Array(16);
+  if (maskArgument !== 0 && readUser(k, maskArgument, pair) < 16) return -Errno.EFAULT;
+  const view = new DataView(pair.buffer);
+  const mask = [Number(view.getBigUint64(0, true)), Number(view.getBigUint64(8, true))] as const;
+  return timed(k, time, 1, mask, (deadline) => selectUntil(k, count, [read, write, except], deadline));
+}
+
+export const pollSyscalls: SyscallTable = {
+  7: { name: 'poll', args: 'pud', handler: poll },
+  23: { name: 'select', args: 'dpppp', handler: select },
+  270: { name: 'pselect6', args: 'dppppp', handler: pselect6 },
+  271: { name: 'ppoll', args: 'puppz', handler: ppoll },
+};
