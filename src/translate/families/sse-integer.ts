@@ -16,6 +16,9 @@ import {
 
 /** SSE integer arithmetic, comparison and logic on XMM registers, logic of floating-point registers, PTEST. */
 
+/** What an instruction computes from its operands, two v128 locals: pushes the result. The MMX forms share it. */
+export type OnLocals = (e: Emitter, a: number, b: number) => void;
+
 /** Instructions that are one SIMD opcode of the same meaning: a = a op b. */
 const DIRECT: readonly (readonly [string, number])[] = [
   ['Paddb', Simd.i8x16_add],
@@ -105,7 +108,7 @@ function multiplyEven(multiply: number) {
 }
 
 /** PMULHRSW: the wasm operation saturates the one product that the instruction wraps, 8000h squared. */
-const multiplyRound = binaryLocals((e, a, b) => {
+export const multiplyRound: OnLocals = (e, a, b) => {
   const { c } = e;
   c.get(a).get(b).simd(Simd.i16x8_q15mulr_sat_s);
   for (const operand of [a, b]) {
@@ -114,10 +117,10 @@ const multiplyRound = binaryLocals((e, a, b) => {
     c.simd(Simd.i16x8_eq);
   }
   c.simd(Simd.and).simd(Simd.xor);
-});
+};
 
 /** PMADDUBSW: unsigned bytes of a by signed bytes of b, pairs added with saturation. */
-const multiplyAddBytes = binaryLocals((e, a, b) => {
+export const multiplyAddBytes: OnLocals = (e, a, b) => {
   const { c } = e;
   c.get(a);
   splat(e, 2, 0xffn);
@@ -125,10 +128,10 @@ const multiplyAddBytes = binaryLocals((e, a, b) => {
   c.get(b).i32(8).simd(Simd.i16x8_shl).i32(8).simd(Simd.i16x8_shr_s).simd(Simd.i16x8_mul);
   c.get(a).i32(8).simd(Simd.i16x8_shr_u).get(b).i32(8).simd(Simd.i16x8_shr_s).simd(Simd.i16x8_mul);
   c.simd(Simd.i16x8_add_sat_s);
-});
+};
 
 /** PSADBW: the sum of absolute differences of each half's bytes. */
-const sumOfDifferences = binaryLocals((e, a, b) => {
+export const sumOfDifferences: OnLocals = (e, a, b) => {
   const { c } = e;
   c.get(a).get(b).simd(Simd.i8x16_max_u).get(a).get(b).simd(Simd.i8x16_min_u).simd(Simd.i8x16_sub);
   c.simd(Simd.i16x8_extadd_pairwise_i8x16_u).simd(Simd.i32x4_extadd_pairwise_i16x8_u);
@@ -136,7 +139,7 @@ const sumOfDifferences = binaryLocals((e, a, b) => {
   c.get(pairs).get(pairs).i32(32).simd(Simd.i64x2_shr_u).simd(Simd.i32x4_add);
   splat(e, 8, 0xffff_ffffn);
   c.simd(Simd.and);
-});
+};
 
 /** MPSADBW: eight sums of four absolute differences, of a's bytes from offset imm[2] on to one block of b's. */
 const multipleSums: Row['lower'] = (e, insn) => {
@@ -175,14 +178,14 @@ function horizontal(bytes: 2 | 4, opcode: number) {
 }
 
 /** PSIGNx: a negated where b is negative, 0 where b is 0. */
-function sign(lessThan: number, equal: number, subtract: number) {
-  return binaryLocals((e, a, b) => {
+export function sign(lessThan: number, equal: number, subtract: number): OnLocals {
+  return (e, a, b) => {
     const { c } = e;
     c.get(b).v128(0n, 0n).simd(lessThan);
     const negative = e.toTemp(Type.v128);
     c.get(a).get(negative).simd(Simd.xor).get(negative).simd(subtract);
     c.get(b).v128(0n, 0n).simd(equal).simd(Simd.andnot);
-  });
+  };
 }
 
 /** PHMINPOSUW: the least word, and its index above it: with the index below the word, the minimum finds both. */
@@ -238,9 +241,9 @@ export const rows: readonly Row[] = [
   ),
   ...sseRow('Pmuludq_xmm_xmmm128', multiplyEven(Simd.i64x2_extmul_low_i32x4_u)),
   ...sseRow('Pmuldq_xmm_xmmm128', multiplyEven(Simd.i64x2_extmul_low_i32x4_s)),
-  ...sseRow('Pmulhrsw_xmm_xmmm128', multiplyRound),
-  ...sseRow('Pmaddubsw_xmm_xmmm128', multiplyAddBytes),
-  ...sseRow('Psadbw_xmm_xmmm128', sumOfDifferences),
+  ...sseRow('Pmulhrsw_xmm_xmmm128', binaryLocals(multiplyRound)),
+  ...sseRow('Pmaddubsw_xmm_xmmm128', binaryLocals(multiplyAddBytes)),
+  ...sseRow('Psadbw_xmm_xmmm128', binaryLocals(sumOfDifferences)),
   ...sseRow('Mpsadbw_xmm_xmmm128_imm8', multipleSums),
   ...sseRow('Phaddw_xmm_xmmm128', horizontal(2, Simd.i16x8_add)),
   ...sseRow('Phaddd_xmm_xmmm128', horizontal(4, Simd.i32x4_add)),
@@ -248,9 +251,9 @@ export const rows: readonly Row[] = [
   ...sseRow('Phsubw_xmm_xmmm128', horizontal(2, Simd.i16x8_sub)),
   ...sseRow('Phsubd_xmm_xmmm128', horizontal(4, Simd.i32x4_sub)),
   ...sseRow('Phsubsw_xmm_xmmm128', horizontal(2, Simd.i16x8_sub_sat_s)),
-  ...sseRow('Psignb_xmm_xmmm128', sign(Simd.i8x16_lt_s, Simd.i8x16_eq, Simd.i8x16_sub)),
-  ...sseRow('Psignw_xmm_xmmm128', sign(Simd.i16x8_lt_s, Simd.i16x8_eq, Simd.i16x8_sub)),
-  ...sseRow('Psignd_xmm_xmmm128', sign(Simd.i32x4_lt_s, Simd.i32x4_eq, Simd.i32x4_sub)),
+  ...sseRow('Psignb_xmm_xmmm128', binaryLocals(sign(Simd.i8x16_lt_s, Simd.i8x16_eq, Simd.i8x16_sub))),
+  ...sseRow('Psignw_xmm_xmmm128', binaryLocals(sign(Simd.i16x8_lt_s, Simd.i16x8_eq, Simd.i16x8_sub))),
+  ...sseRow('Psignd_xmm_xmmm128', binaryLocals(sign(Simd.i32x4_lt_s, Simd.i32x4_eq, Simd.i32x4_sub))),
   ...sseRow('Pabsb_xmm_xmmm128', opcode(Simd.i8x16_abs)),
   ...sseRow('Pabsw_xmm_xmmm128', opcode(Simd.i16x8_abs)),
   ...sseRow('Pabsd_xmm_xmmm128', opcode(Simd.i32x4_abs)),
