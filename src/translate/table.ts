@@ -16,6 +16,8 @@ import { rows as sseMove } from './families/sse-move.js';
 import { rows as sseShift } from './families/sse-shift.js';
 import { rows as sseShuffle } from './families/sse-shuffle.js';
 import { rows as system } from './families/system.js';
+import { rows as mmx } from './families/mmx.js';
+import { rows as mmxInteger } from './families/mmx-integer.js';
 import { rows as x87 } from './families/x87.js';
 
 /** All instructions that Europa implements, by family. */
@@ -37,6 +39,8 @@ export const ROWS: readonly Row[] = [
   ...sseConvert,
   ...system,
   ...x87,
+  ...mmx,
+  ...mmxInteger,
 ];
 
 const byCode: Row[] = [];
