@@ -1,11 +1,11 @@
 import { CcKind, ccOp, Flag } from '../cpu/flags.js';
-import { CpuState, Exit, JUMP_ENTRIES, JumpEntry, Vector } from '../cpu/state.js';
+import { CpuState, Exit, Gpr, JUMP_ENTRIES, JumpEntry, Vector } from '../cpu/state.js';
 import { PAGE_SHIFT } from '../memory/memory.js';
 import { TlbEntry } from '../mmu/tlb.js';
 import { tlbIndex } from '../mmu/walk.js';
 import { Code, type Label } from '../wasm/code.js';
 import { Op, Type } from '../wasm/opcodes.js';
-import { HELPERS, type HelperName } from './helpers.js';
+import type { HelperName } from './helpers.js';
 import type { Insn, MemOperand, Operand } from './insn.js';
 import { sizeMask, type Width, width } from './width.js';
 
@@ -34,6 +34,16 @@ export interface Modify {
   readonly address: number;
   readonly pointer: number;
   readonly size: number;
+}
+
+/** An access to translate: locals of its address (i64) and of the pointer to set (i32). */
+interface AccessPlan {
+  readonly address: number;
+  readonly pointer: number;
+  readonly size: number;
+  readonly aligned: boolean;
+  /** Offset of the TLB's array in CpuState. */
+  readonly tlb: number;
 }
 
 /**
@@ -140,7 +150,6 @@ export class Emitter {
   }
 
   callHelper(name: HelperName): void {
-    void HELPERS;
     this.c.call(this.helper(name));
   }
 
@@ -294,15 +303,11 @@ export class Emitter {
     const address = this.temp(Type.i64);
     c.set(address);
     const pointer = this.temp(Type.i32);
-    this.check(address, size, CpuState.tlbRead, aligned);
-    c.if();
-    if (aligned) this.requireAligned(address, size);
-    c.get(Emitter.CPU).get(address).i32(size);
-    this.callHelper('load');
-    c.tee(pointer).op(Op.i32_eqz).brIf(this.faultLabel);
-    c.else();
-    this.hit(address, CpuState.tlbRead);
-    c.set(pointer).end();
+    this.translate({ address, pointer, size, aligned, tlb: CpuState.tlbRead }, () => {
+      c.get(Emitter.CPU).get(address).i32(size);
+      this.callHelper('load');
+      c.tee(pointer).op(Op.i32_eqz).brIf(this.faultLabel);
+    });
     c.get(pointer);
   }
 
@@ -319,16 +324,16 @@ export class Emitter {
    */
   storeWith(address: number, size: number, write: (offset: number) => void, aligned = false): void {
     const c = this.c;
-    this.check(address, size, CpuState.tlbWrite, aligned);
-    c.if();
-    if (aligned) this.requireAligned(address, size);
-    c.get(Emitter.CPU);
-    write(CpuState.bounce);
-    c.get(Emitter.CPU).get(address).i32(size);
-    this.callHelper('store');
-    c.op(Op.i32_eqz).brIf(this.faultLabel);
-    c.else();
-    this.hit(address, CpuState.tlbWrite);
+    const pointer = this.temp(Type.i32);
+    const done = c.block();
+    this.translate({ address, pointer, size, aligned, tlb: CpuState.tlbWrite }, () => {
+      c.get(Emitter.CPU);
+      write(CpuState.bounce);
+      c.get(Emitter.CPU).get(address).i32(size);
+      this.callHelper('store');
+      c.op(Op.i32_eqz).brIf(this.faultLabel).br(done);
+    });
+    c.get(pointer);
     write(0);
     c.end();
   }
@@ -339,14 +344,11 @@ export class Emitter {
     const address = this.temp(Type.i64);
     c.set(address);
     const pointer = this.temp(Type.i32);
-    this.check(address, size, CpuState.tlbWrite);
-    c.if();
-    c.get(Emitter.CPU).get(address).i32(size);
-    this.callHelper('modify');
-    c.tee(pointer).op(Op.i32_eqz).brIf(this.faultLabel);
-    c.else();
-    this.hit(address, CpuState.tlbWrite);
-    c.set(pointer).end();
+    this.translate({ address, pointer, size, aligned: false, tlb: CpuState.tlbWrite }, () => {
+      c.get(Emitter.CPU).get(address).i32(size);
+      this.callHelper('modify');
+      c.tee(pointer).op(Op.i32_eqz).brIf(this.faultLabel);
+    });
     return { address, pointer, size };
   }
 
@@ -371,32 +373,49 @@ export class Emitter {
     this.c.mem(STORES[size]);
   }
 
-  /** Pushes whether the TLB misses for `size` bytes at `address` (i64 local). Prepares for a fault of this instruction. */
-  private check(address: number, size: number, tlb: number, aligned = false): void {
+  /**
+   * Sets `pointer` for an access: from the TLB, or by `slow`, which calls into the page walk. Prepares for a fault of this
+   * instruction. (Keeping the page that a base register led to last in locals, to spare the look-up, was measured: no faster.)
+   */
+  private translate({ address, pointer, size, aligned, tlb }: AccessPlan, slow: () => void): void {
     this.mayFault();
     const c = this.c;
     this.pkruLocal ??= c.local(Type.i64);
     const entry = this.temp(Type.i32);
-    c.get(address);
-    tlbIndex(c);
-    c.get(Emitter.CPU).op(Op.i32_add).tee(entry);
-    this.entryLocal = entry;
-    c.mem(Op.i64_load, tlb + TlbEntry.page);
+    const page = this.temp(Type.i64);
     c.get(address);
     // What is aligned to its size lies in one page: the alignment's check takes the place of the last byte's.
     if (size > 1 && !aligned) c.i64(size - 1).op(Op.i64_add);
-    c.i64(PAGE_SHIFT).op(Op.i64_shr_u).op(Op.i64_xor);
-    c.get(entry)
-      .mem(Op.i64_load32_u, tlb + TlbEntry.deny)
-      .get(this.pkruLocal)
-      .op(Op.i64_and);
-    c.op(Op.i64_or);
-    if (aligned)
+    c.i64(PAGE_SHIFT).op(Op.i64_shr_u).set(page);
+    const misaligned = () => {
+      if (!aligned) return;
       c.get(address)
         .i64(size - 1)
         .op(Op.i64_and)
         .op(Op.i64_or);
+    };
+    c.get(address);
+    tlbIndex(c);
+    c.get(Emitter.CPU)
+      .op(Op.i32_add)
+      .tee(entry)
+      .mem(Op.i64_load, tlb + TlbEntry.page)
+      .get(page)
+      .op(Op.i64_xor);
+    c.get(entry)
+      .mem(Op.i64_load32_u, tlb + TlbEntry.deny)
+      .get(this.pkruLocal)
+      .op(Op.i64_and)
+      .op(Op.i64_or);
+    misaligned();
     c.i64(0).op(Op.i64_ne);
+    c.if();
+    if (aligned) this.requireAligned(address, size);
+    slow();
+    c.else();
+    c.get(entry).mem(Op.i32_load, tlb + TlbEntry.addend);
+    c.get(address).op(Op.i32_wrap_i64).op(Op.i32_add).set(pointer);
+    c.end();
   }
 
   /** Raises #GP(0) if the address (i64 local) is not a multiple of `size`. */
@@ -407,14 +426,6 @@ export class Emitter {
       .i32(size - 1)
       .op(Op.i32_and);
     this.raiseIf(Vector.GP);
-  }
-
-  private entryLocal = 0;
-
-  /** Pushes the pointer of a hit: after `check` of the same address. */
-  private hit(address: number, tlb: number): void {
-    this.c.get(this.entryLocal).mem(Op.i32_load, tlb + TlbEntry.addend);
-    this.c.get(address).op(Op.i32_wrap_i64).op(Op.i32_add);
   }
 
   // --- PKRU ------------------------------------------------------------------------------------------------------------
