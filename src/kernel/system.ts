@@ -73,7 +73,8 @@ const Arch = { SET_GS: 0x1001, SET_FS: 0x1002, GET_FS: 0x1003, GET_GS: 0x1004, G
 
 /** arch_prctl(2). The calls about optional state components do not exist: none of the components does. */
 function archPrctl(k: KernelCpu, code: number, address: number): number {
-  const base = k.cpu.base + (code === Arch.SET_FS || code === Arch.GET_FS ? CpuState.fsBase : CpuState.gsBase);
+  const base =
+    k.cpu.base + (code === Arch.SET_FS || code === Arch.GET_FS ? CpuState.fsBase : CpuState.gsBase);
   switch (code) {
     case Arch.SET_FS:
     case Arch.SET_GS:
@@ -184,11 +185,10 @@ const setUser = setIds(Process.uid, Process.euid);
 const setGroup = setIds(Process.gid, Process.egid);
 
 /** getresuid and getresgid. */
-const getIds =
-  (real: number, effective: number) => (k: KernelCpu, r: number, e: number, s: number) =>
-    putWords(k, r, Int32Array.of(id(real)(k))) ||
-    putWords(k, e, Int32Array.of(id(effective)(k))) ||
-    putWords(k, s, Int32Array.of(id(effective)(k)));
+const getIds = (real: number, effective: number) => (k: KernelCpu, r: number, e: number, s: number) =>
+  putWords(k, r, Int32Array.of(id(real)(k))) ||
+  putWords(k, e, Int32Array.of(id(effective)(k))) ||
+  putWords(k, s, Int32Array.of(id(effective)(k)));
 
 /** The host user's supplementary groups, where the host has them. */
 function getgroups(k: KernelCpu, size: number, list: number): number {

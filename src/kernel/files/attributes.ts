@@ -105,7 +105,12 @@ export function fileAttributes(k: KernelCpu, file: number): Attributes | number 
           const stream = [0, 1, 2].find((s) => isTerminal(k, s));
           if (stream !== undefined) return { ...streamAttributes(k, file, stream), rdev: makeDevice(5, 0) };
         }
-        return ownAttributes(k, FileType.character | 0o666, inodeOf(filePath(memory, file)), deviceNumber(variant));
+        return ownAttributes(
+          k,
+          FileType.character | 0o666,
+          inodeOf(filePath(memory, file)),
+          deviceNumber(variant),
+        );
       case FileKind.pipe:
         return {
           ...ownAttributes(k, FileType.fifo | 0o600, BigInt(memory.loadU32(file + File.object))),
@@ -242,7 +247,11 @@ function accessAt(k: KernelCpu, dirfd: number, address: number, mode: number, fl
   if (typeof place === 'number') return place;
   if (place.at === 'host') {
     const bits = (mode & 4 ? constants.R_OK : 0) | (mode & W_OK ? constants.W_OK : 0) | (mode & X_OK);
-    return hostCall(() => accessSync(hostPath(place.path), bits || constants.F_OK));
+    return hostCall(() => {
+      // Everybody may do everything with a symbolic link itself.
+      if (!follow && lstatSync(hostPath(place.path)).isSymbolicLink()) return;
+      accessSync(hostPath(place.path), bits || constants.F_OK);
+    });
   }
   const attributes = placeAttributes(k, place, follow);
   if (typeof attributes === 'number') return attributes;
@@ -266,7 +275,11 @@ export const attributeSyscalls: SyscallTable = {
   137: { name: 'statfs', args: 'sp', handler: statfs },
   138: { name: 'fstatfs', args: 'dp', handler: fstatfs },
   262: { name: 'newfstatat', args: 'dspf', handler: statAt },
-  269: { name: 'faccessat', args: 'dso', handler: (k, dirfd, path, mode) => accessAt(k, dirfd, path, mode, 0) },
+  269: {
+    name: 'faccessat',
+    args: 'dso',
+    handler: (k, dirfd, path, mode) => accessAt(k, dirfd, path, mode, 0),
+  },
   332: { name: 'statx', args: 'dsffp', handler: statx },
   439: { name: 'faccessat2', args: 'dsof', handler: accessAt },
 };

@@ -34,7 +34,8 @@ export function readConsole(k: KernelCpu, file: number, stream: number, to: User
   const buffer = bounce(k.memory, to.remaining);
   for (;;) {
     const count = takeInput(memory, buffer);
-    if (count !== -Errno.EAGAIN) return count > 0 ? to.push(buffer.subarray(0, count)) || -Errno.EFAULT : count;
+    if (count !== -Errno.EAGAIN)
+      return count > 0 ? to.push(buffer.subarray(0, count)) || -Errno.EFAULT : count;
     if (fileFlags(memory, file) & Open.NONBLOCK) return -Errno.EAGAIN;
     if (k.wakeReason === WakeReason.signal) return -Restart.ERESTARTSYS;
     if (sleepForInput(k, Infinity)) return BLOCKED;

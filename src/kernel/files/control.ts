@@ -51,7 +51,11 @@ function fcntl(k: KernelCpu, fd: number, command: number, argument: number): num
     if (path) return -Errno.EBADF;
     switch (command) {
       case Fcntl.SETFL:
-        Atomics.store(memory.i32, (file + File.flags) >>> 2, (flags & ~SETTABLE) | (Number(argument) & SETTABLE));
+        Atomics.store(
+          memory.i32,
+          (file + File.flags) >>> 2,
+          (flags & ~SETTABLE) | (Number(argument) & SETTABLE),
+        );
         return 0;
       case Fcntl.GETLK:
       case Fcntl.SETLK:
@@ -108,7 +112,8 @@ function terminalOf(k: KernelCpu, file: number): number {
   const kind = k.memory.load32(file + File.kind);
   const variant = k.memory.load32(file + File.variant);
   if (kind === FileKind.console) return isTerminal(k, variant) ? variant : -1;
-  if (kind === FileKind.device && variant === Device.tty) return [0, 1, 2].find((s) => isTerminal(k, s)) ?? -1;
+  if (kind === FileKind.device && variant === Device.tty)
+    return [0, 1, 2].find((s) => isTerminal(k, s)) ?? -1;
   return -1;
 }
 

@@ -100,5 +100,5 @@ export function pollCounter(k: KernelCpu, file: number): number {
   lock(memory, counter + EventCounter.lock);
   const value = memory.u64[valueIndex(counter)];
   unlock(memory, counter + EventCounter.lock);
-  return (value > 0n ? Poll.IN | Poll.RDNORM : 0) | (value < MAX ? Poll.OUT | Poll.WRNORM : 0);
+  return (value > 0n ? Poll.IN : 0) | (value < MAX ? Poll.OUT : 0);
 }

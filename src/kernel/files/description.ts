@@ -71,7 +71,11 @@ function unlinkHostFile(memory: Memory, file: number): void {
 /** Closes every host descriptor that the machine still has open. Called once, when its CPUs have stopped. */
 export function closeHostFiles(memory: Memory): void {
   const list = rootPointer(memory, ROOT);
-  for (let file = memory.loadU32(list + HostFiles.first); file !== 0; file = memory.loadU32(file + File.next)) {
+  for (
+    let file = memory.loadU32(list + HostFiles.first);
+    file !== 0;
+    file = memory.loadU32(file + File.next)
+  ) {
     closeHostDescriptor(memory.load32(file + File.hostFd));
   }
   memory.store32(list + HostFiles.first, 0);

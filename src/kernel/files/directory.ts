@@ -5,7 +5,15 @@ import { Errno } from '../errno.js';
 import type { KernelCpu } from '../kernel-cpu.js';
 import type { SyscallTable } from '../syscalls.js';
 import { inodeOf } from './attributes.js';
-import { File, FileKind, filePath, position, releaseObject, setPosition, withPosition } from './description.js';
+import {
+  File,
+  FileKind,
+  filePath,
+  position,
+  releaseObject,
+  setPosition,
+  withPosition,
+} from './description.js';
 import { hostErrno, hostPath } from './host.js';
 import { allocate, release, writeUser } from './links.js';
 import type { DirectoryNode } from './nodes.js';
@@ -32,14 +40,18 @@ interface Entry {
 }
 
 function hostEntries(path: string): Entry[] {
-  const stat = (name: string) => lstatSync(hostPath(`${path}/${name}`), { bigint: true, throwIfNoEntry: false });
+  const stat = (name: string) =>
+    lstatSync(hostPath(`${path}/${name}`), { bigint: true, throwIfNoEntry: false });
   const entries: Entry[] = ['.', '..'].map((name) => ({
     name: Buffer.from(name),
     ino: statSync(hostPath(`${path}/${name}`), { bigint: true }).ino,
     type: dtype(FileType.directory),
   }));
   // Byte strings: names need not be UTF-8. In the order the host has them, which readdir would sort.
-  const directory = opendirSync(hostPath(path) as unknown as string, { encoding: 'latin1' as BufferEncoding, bufferSize: 256 });
+  const directory = opendirSync(hostPath(path) as unknown as string, {
+    encoding: 'latin1' as BufferEncoding,
+    bufferSize: 256,
+  });
   try {
     for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) {
       const found = stat(entry.name);
@@ -53,14 +65,23 @@ function hostEntries(path: string): Entry[] {
 }
 
 function nodeEntries(k: KernelCpu, path: string, node: DirectoryNode): Entry[] {
-  const types = { directory: FileType.directory, text: FileType.regular, link: FileType.link, device: FileType.character };
+  const types = {
+    directory: FileType.directory,
+    text: FileType.regular,
+    link: FileType.link,
+    device: FileType.character,
+  };
   const typeOf = (name: string) => {
     const found = node.find(k, name);
     return found === null || found.type === 'host' ? FileType.directory : types[found.type];
   };
   return [
     { name: Buffer.from('.'), ino: inodeOf(path), type: dtype(FileType.directory) },
-    { name: Buffer.from('..'), ino: inodeOf(path.slice(0, path.lastIndexOf('/'))), type: dtype(FileType.directory) },
+    {
+      name: Buffer.from('..'),
+      ino: inodeOf(path.slice(0, path.lastIndexOf('/'))),
+      type: dtype(FileType.directory),
+    },
     ...node.names(k).map((name) => ({
       name: hostPath(name),
       ino: inodeOf(`${path}/${name}`),

@@ -172,7 +172,14 @@ function chmodAt(k: KernelCpu, dirfd: number, address: number, mode: number): nu
 }
 
 /** −1 leaves an id as it is; Node wants that as 2^32 − 1. */
-function chownAt(k: KernelCpu, dirfd: number, address: number, uid: number, gid: number, flags: number): number {
+function chownAt(
+  k: KernelCpu,
+  dirfd: number,
+  address: number,
+  uid: number,
+  gid: number,
+  flags: number,
+): number {
   if (flags & ~(AtFlag.SYMLINK_NOFOLLOW | AtFlag.EMPTY_PATH)) return -Errno.EINVAL;
   const follow = (flags & AtFlag.SYMLINK_NOFOLLOW) === 0;
   const path = hostPlace(k, dirfd, address, follow);
@@ -295,8 +302,7 @@ export const nameSyscalls: SyscallTable = {
   95: {
     name: 'umask',
     args: 'o',
-    handler: (k, mask) =>
-      Atomics.exchange(k.memory.i32, (filesOf(k) + FileTable.umask) >>> 2, mask & 0o777),
+    handler: (k, mask) => Atomics.exchange(k.memory.i32, (filesOf(k) + FileTable.umask) >>> 2, mask & 0o777),
   },
   132: { name: 'utime', args: 'sp', handler: utime },
   133: { name: 'mknod', args: 'sox', handler: () => -Errno.EPERM },

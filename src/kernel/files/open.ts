@@ -28,7 +28,9 @@ const HOST_FLAGS: readonly [number, number | undefined][] = [
 ];
 
 function hostFlags(flags: number): number {
-  let result = [constants.O_RDONLY, constants.O_WRONLY, constants.O_RDWR, constants.O_RDWR][flags & Open.ACCMODE];
+  let result = [constants.O_RDONLY, constants.O_WRONLY, constants.O_RDWR, constants.O_RDWR][
+    flags & Open.ACCMODE
+  ];
   for (const [bits, host] of HOST_FLAGS) if ((flags & bits) === bits) result |= host ?? 0;
   // Opening a FIFO must not hold up the worker; and no terminal of the host becomes its controlling one.
   return result | constants.O_NONBLOCK | constants.O_NOCTTY;
@@ -59,7 +61,8 @@ export function openPath(k: KernelCpu, dirfd: number, path: string, flags: numbe
       if (writes && !node.write) return -Errno.EACCES;
       return create(k, { kind: FileKind.text, flags: kept, path: place.path });
     case 'device':
-      if (node.device === Device.tty && ![0, 1, 2].some((stream) => isTerminal(k, stream))) return -Errno.ENXIO;
+      if (node.device === Device.tty && ![0, 1, 2].some((stream) => isTerminal(k, stream)))
+        return -Errno.ENXIO;
       return create(k, { kind: FileKind.device, flags: kept, variant: node.device, path: place.path });
     case 'host':
       return openHost(k, node.path, flags, mode, kept);
@@ -144,4 +147,3 @@ export const openSyscalls: SyscallTable = {
   },
   257: { name: 'openat', args: 'dsfo', handler: openAt },
 };
-

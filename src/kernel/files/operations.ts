@@ -3,15 +3,7 @@ import { Errno } from '../errno.js';
 import type { KernelCpu } from '../kernel-cpu.js';
 import { consolePoll, readConsole, writeConsole } from './console.js';
 import { pollCounter, readCounter, writeCounter } from './counter.js';
-import {
-  File,
-  FileKind,
-  fileFlags,
-  filePath,
-  position,
-  setPosition,
-  withPosition,
-} from './description.js';
+import { File, FileKind, fileFlags, filePath, position, setPosition, withPosition } from './description.js';
 import { DEVICE_POLL, Device, readDevice, writeDevice } from './devices.js';
 import { Open, Poll } from './flags.js';
 import { hostCall } from './host.js';
@@ -95,6 +87,14 @@ const device: Operations = {
     const which = k.memory.load32(file + File.variant);
     return which === Device.tty ? writeConsole(k, file, 1, from) : writeDevice(k, which, from);
   },
+  readAt(k, file, to) {
+    const which = k.memory.load32(file + File.variant);
+    return which === Device.tty ? -Errno.ESPIPE : readDevice(k, which, to);
+  },
+  writeAt(k, file, from) {
+    const which = k.memory.load32(file + File.variant);
+    return which === Device.tty ? -Errno.ESPIPE : writeDevice(k, which, from);
+  },
   poll(k, file) {
     const which = k.memory.load32(file + File.variant);
     return which === Device.tty ? consolePoll(k, 0) | consolePoll(k, 1) : DEVICE_POLL;
@@ -130,7 +130,8 @@ function readable(k: KernelCpu, file: number): boolean {
   return (flags & Open.ACCMODE) !== Open.WRONLY && (flags & Open.PATH) === 0;
 }
 
-function writable(k: KernelCpu, file: number): boolean {
+/** Whether a description may be written by its access mode. */
+export function writable(k: KernelCpu, file: number): boolean {
   const flags = fileFlags(k.memory, file);
   return (flags & Open.ACCMODE) !== Open.RDONLY && (flags & Open.PATH) === 0;
 }

@@ -54,7 +54,8 @@ export function directoryPath(k: KernelCpu, dirfd: number): string | number {
   const file = getFile(memory, filesOf(k), dirfd);
   if (file === 0) return -Errno.EBADF;
   const kind = memory.load32(file + File.kind);
-  const path = kind === FileKind.directory || kind === FileKind.path ? filePath(memory, file) : -Errno.ENOTDIR;
+  const path =
+    kind === FileKind.directory || kind === FileKind.path ? filePath(memory, file) : -Errno.ENOTDIR;
   dropFile(memory, file);
   return path;
 }
@@ -73,33 +74,68 @@ export function lookup(k: KernelCpu, dirfd: number, path: string, follow: boolea
 
 export function lookupAbsolute(k: KernelCpu, full: string, follow: boolean): Place | number {
   for (let links = 0; links <= MOST_LINKS; links++) {
-    const parts = components(full);
-    let node: Node | null = root(parts[0]);
-    if (node === null) return { at: 'host', path: full };
+    const parts = full.split('/').filter((part) => part !== '' && part !== '.');
     const mustBeDirectory = /\/\.?$/.test(full);
-    let next: string | null = null;
-    for (let i = 1; i <= parts.length && next === null; i++) {
-      const last = i === parts.length;
-      if (node.type === 'link' && (!last || follow || mustBeDirectory)) {
-        if (last && node.descriptor !== undefined) return { at: 'descriptor', path: full, fd: node.descriptor };
-        const target = node.target(k);
-        const base = target.startsWith('/') ? '' : `/${parts.slice(0, i - 1).join('/')}/`;
-        next = [base + target, ...parts.slice(i)].join('/');
-      } else if (node.type === 'host') {
-        return { at: 'host', path: [node.path, ...parts.slice(i)].join('/') };
-      } else if (!last) {
-        if (node.type !== 'directory') return -Errno.ENOTDIR;
-        node = node.find(k, parts[i]);
-        if (node === null) return -Errno.ENOENT;
-      }
+    const step = walk(k, parts, follow || mustBeDirectory);
+    if (step === null) return { at: 'host', path: full };
+    if (typeof step === 'number') return step;
+    if (typeof step === 'string') {
+      full = step;
+      continue;
     }
-    if (next === null) {
-      if (mustBeDirectory && node.type !== 'directory') return -Errno.ENOTDIR;
-      return { at: 'node', path: `/${parts.join('/')}`, node };
-    }
-    full = next;
+    if (step.at === 'node' && mustBeDirectory && step.node.type !== 'directory') return -Errno.ENOTDIR;
+    return step;
   }
   return -Errno.ELOOP;
+}
+
+/**
+ * Walks through the kernel's trees.
+ * @returns where the path ends; the path to go on with, if a link was followed; null if the host has the place; −errno
+ */
+function walk(k: KernelCpu, parts: readonly string[], follow: boolean): Place | string | number | null {
+  const names: string[] = [];
+  const nodes: Node[] = [];
+  // Directories of the host that the path has entered; what ".." leads to is decided by names there.
+  let hostDepth = 0;
+  for (let i = 0; i < parts.length; i++) {
+    const part = parts[i];
+    if (hostDepth > 0) {
+      hostDepth += part === '..' ? -1 : 1;
+      continue;
+    }
+    if (part === '..') {
+      names.pop();
+      nodes.pop();
+      continue;
+    }
+    let node: Node | null;
+    if (nodes.length === 0) {
+      node = root(part);
+      if (node === null) {
+        hostDepth = 1;
+        continue;
+      }
+    } else {
+      const parent = nodes[nodes.length - 1];
+      if (parent.type !== 'directory') return -Errno.ENOTDIR;
+      node = parent.find(k, part);
+      if (node === null) return -Errno.ENOENT;
+    }
+    const rest = parts.slice(i + 1);
+    if (node.type === 'host') return { at: 'host', path: [node.path, ...rest].join('/') };
+    if (node.type === 'link' && (rest.length > 0 || follow)) {
+      const target = node.target(k);
+      const path = `/${[...names, part].join('/')}`;
+      if (rest.length === 0 && node.descriptor !== undefined)
+        return { at: 'descriptor', path, fd: node.descriptor };
+      return [target.startsWith('/') ? target : `/${[...names, target].join('/')}`, ...rest].join('/');
+    }
+    names.push(part);
+    nodes.push(node);
+  }
+  if (nodes.length === 0) return null;
+  return { at: 'node', path: `/${names.join('/')}`, node: nodes[nodes.length - 1] };
 }
 
 /** The components of an absolute path, "." and ".." taken out. */

@@ -181,7 +181,9 @@ export function pollPipe(k: KernelCpu, file: number): number {
   const pipe = memory.loadU32(file + File.object);
   lock(memory, pipe + Pipe.lock);
   const count = memory.load32(pipe + Pipe.count);
-  const others = memory.load32(pipe + (memory.load32(file + File.variant) === End.read ? Pipe.writers : Pipe.readers));
+  const others = memory.load32(
+    pipe + (memory.load32(file + File.variant) === End.read ? Pipe.writers : Pipe.readers),
+  );
   unlock(memory, pipe + Pipe.lock);
   if (memory.load32(file + File.variant) === End.read) {
     return (count > 0 ? Poll.IN | Poll.RDNORM : 0) | (others === 0 ? Poll.HUP : 0);

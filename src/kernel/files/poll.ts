@@ -145,12 +145,22 @@ function timed(
   return result === -Errno.EINTR ? -Restart.ERESTARTNOHAND : result;
 }
 
-function ppoll(k: KernelCpu, address: number, count: number, time: number, mask: number, size: number): number {
+function ppoll(
+  k: KernelCpu,
+  address: number,
+  count: number,
+  time: number,
+  mask: number,
+  size: number,
+): number {
   return timed(k, time, 1, [mask, size], (deadline) => pollUntil(k, address, count, deadline));
 }
 
 const SELECT_EVENTS = [
-  { events: Poll.IN | Poll.RDNORM | Poll.RDBAND, found: Poll.IN | Poll.RDNORM | Poll.RDBAND | Poll.HUP | Poll.ERR },
+  {
+    events: Poll.IN | Poll.RDNORM | Poll.RDBAND,
+    found: Poll.IN | Poll.RDNORM | Poll.RDBAND | Poll.HUP | Poll.ERR,
+  },
   { events: Poll.OUT | Poll.WRNORM | Poll.WRBAND, found: Poll.OUT | Poll.WRNORM | Poll.WRBAND | Poll.ERR },
   { events: Poll.PRI, found: Poll.PRI },
 ] as const;
@@ -197,7 +207,14 @@ function selectUntil(k: KernelCpu, count: number, sets: readonly number[], deadl
   return count3;
 }
 
-function select(k: KernelCpu, count: number, read: number, write: number, except: number, time: number): number {
+function select(
+  k: KernelCpu,
+  count: number,
+  read: number,
+  write: number,
+  except: number,
+  time: number,
+): number {
   return timed(k, time, 1000, null, (deadline) => selectUntil(k, count, [read, write, except], deadline));
 }
 

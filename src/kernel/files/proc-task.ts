@@ -99,7 +99,8 @@ export function taskStatus(k: KernelCpu, task: number, comm: string, sizes: Size
   const { memory } = k;
   const { process } = k;
   const word = (offset: number) => memory.load32(process + offset);
-  const ids = (real: number, effective: number) => [real, effective, effective, effective].map(word).join('\t');
+  const ids = (real: number, effective: number) =>
+    [real, effective, effective, effective].map(word).join('\t');
   const signals = task + Task.signals;
   const shared = process + Process.signals;
   const parent = memory.loadU32(process + Process.parent);
@@ -108,7 +109,13 @@ export function taskStatus(k: KernelCpu, task: number, comm: string, sizes: Size
   const allCpus = cpus >= 32 ? 'ffffffff' : (2 ** cpus - 1).toString(16);
   const lines: [string, string | number][] = [
     ['Name', comm],
-    ['Umask', memory.load32(filesOf(k) + FileTable.umask).toString(8).padStart(4, '0')],
+    [
+      'Umask',
+      memory
+        .load32(filesOf(k) + FileTable.umask)
+        .toString(8)
+        .padStart(4, '0'),
+    ],
     ['State', running ? 'R (running)' : 'S (sleeping)'],
     ['Tgid', k.pid],
     ['Ngid', 0],

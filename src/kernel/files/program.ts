@@ -32,7 +32,17 @@ export function setProgram(memory: Memory, table: number, loaded: LoadedProgram)
   const auxv = storeString(memory, Buffer.from(loaded.auxv).toString('latin1'));
   memory.store32(program + Program.path, path);
   memory.store32(program + Program.auxv, auxv);
-  const numbers = ['argStart', 'argEnd', 'envEnd', 'codeStart', 'codeEnd', 'stackPointer', 'stackStart', 'stackEnd', 'brk'] as const;
+  const numbers = [
+    'argStart',
+    'argEnd',
+    'envEnd',
+    'codeStart',
+    'codeEnd',
+    'stackPointer',
+    'stackStart',
+    'stackEnd',
+    'brk',
+  ] as const;
   for (const name of numbers) memory.f64[(program + Program[name]) >>> 3] = loaded[name];
   memory.store32(table + FileTable.program, program);
   return path !== 0 && auxv !== 0;

@@ -140,7 +140,8 @@ const sync = (call: (fd: number) => void) => (k: KernelCpu, fd: number) =>
   withFile(k, fd, (file) => {
     const kind = k.memory.load32(file + File.kind);
     const host = k.memory.load32(file + File.hostFd);
-    if (kind === FileKind.regular || kind === FileKind.directory) return host < 0 ? 0 : hostCall(() => call(host));
+    if (kind === FileKind.regular || kind === FileKind.directory)
+      return host < 0 ? 0 : hostCall(() => call(host));
     return kind === FileKind.path ? -Errno.EBADF : -Errno.EINVAL;
   });
 

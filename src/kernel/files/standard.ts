@@ -4,7 +4,10 @@ import { readFileSync, readlinkSync } from 'node:fs';
 export function standardPosition(): { position: number; path?: string } {
   try {
     const info = /^pos:\s*(\d+)/.exec(readFileSync('/proc/self/fdinfo/0', 'latin1'));
-    return { position: Number(info?.[1] ?? 0), path: readlinkSync('/proc/self/fd/0', 'latin1' as BufferEncoding) };
+    return {
+      position: Number(info?.[1] ?? 0),
+      path: readlinkSync('/proc/self/fd/0', 'latin1' as BufferEncoding),
+    };
   } catch {
     return { position: 0 };
   }

@@ -82,7 +82,11 @@ export function copyTable(memory: Memory, table: number): number {
   if (copy === 0) return 0;
   const done = withTable(memory, table, () => {
     memory.store32(copy + FileTable.limit, memory.load32(table + FileTable.limit));
-    memory.u8.copyWithin(copy + FileTable.limits, table + FileTable.limits, table + FileTable.limits + 16 * LIMITS);
+    memory.u8.copyWithin(
+      copy + FileTable.limits,
+      table + FileTable.limits,
+      table + FileTable.limits + 16 * LIMITS,
+    );
     for (let i = 0; i < MAX_DESCRIPTORS / CHUNK; i++) {
       const from = memory.loadU32(table + FileTable.chunks + 4 * i);
       if (from === 0) continue;
@@ -140,7 +144,13 @@ export function getFile(memory: Memory, table: number, fd: number): number {
 }
 
 /** Gives a description the lowest free descriptor from `from` on, taking over the caller's reference if it succeeds. */
-export function installFile(memory: Memory, table: number, file: number, closeOnExec: boolean, from = 0): number {
+export function installFile(
+  memory: Memory,
+  table: number,
+  file: number,
+  closeOnExec: boolean,
+  from = 0,
+): number {
   return withTable(memory, table, () => {
     const limit = memory.load32(table + FileTable.limit);
     for (let fd = from; fd < limit; fd++) {
@@ -157,7 +167,13 @@ export function installFile(memory: Memory, table: number, file: number, closeOn
 }
 
 /** dup2 and dup3 on valid arguments: `to` becomes a descriptor of `from`'s description. */
-export function duplicateTo(memory: Memory, table: number, from: number, to: number, closeOnExec: boolean): number {
+export function duplicateTo(
+  memory: Memory,
+  table: number,
+  from: number,
+  to: number,
+  closeOnExec: boolean,
+): number {
   let replaced = 0;
   const result = withTable(memory, table, () => {
     const source = slotOf(memory, table, from);

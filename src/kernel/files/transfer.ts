@@ -6,7 +6,7 @@ import { dropFile, File, FileKind, fileFlags, position, setPosition, withPositio
 import { Open } from './flags.js';
 import { hostCall } from './host.js';
 import { filesOf, readUser, writeUser } from './links.js';
-import { writeFile, writeFileAt } from './operations.js';
+import { writable, writeFile, writeFileAt } from './operations.js';
 import { getFile } from './table.js';
 import { bounce, UserBuffer } from './user-buffer.js';
 import { withFile } from './with-file.js';
@@ -30,8 +30,7 @@ function copyPiece(
   const count = hostCall(() => readSync(host, buffer, 0, buffer.length, at));
   if (count <= 0) return count;
   const source = UserBuffer.kernel(k, buffer.subarray(0, count));
-  const written =
-    toAt === null ? writeFile(k, to, () => source) : writeFileAt(k, to, () => source, toAt);
+  const written = toAt === null ? writeFile(k, to, () => source) : writeFileAt(k, to, () => source, toAt);
   if (written > 0 && fromAt === null) setPosition(memory, from, at + written);
   return written;
 }
@@ -71,11 +70,19 @@ function copy(
     try {
       if ((fileFlags(memory, from) & Open.ACCMODE) === Open.WRONLY) return -Errno.EBADF;
       if (memory.load32(from + File.kind) !== FileKind.regular) return -Errno.EINVAL;
+      if (!writable(k, to)) return -Errno.EBADF;
       let done = 0;
       while (done < length) {
         const piece = Math.min(length - done, 1 << 16);
         const count = withPosition(memory, from, () =>
-          copyPiece(k, from, to, fromAt === null ? null : fromAt + done, toAt === null ? null : toAt + done, piece),
+          copyPiece(
+            k,
+            from,
+            to,
+            fromAt === null ? null : fromAt + done,
+            toAt === null ? null : toAt + done,
+            piece,
+          ),
         );
         if (count === BLOCKED) return BLOCKED;
         if (count < 0 && done === 0) return count;

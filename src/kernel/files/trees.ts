@@ -16,7 +16,8 @@ const cpuDirectory: DirectoryNode = {
     'present',
   ],
   find: (k, name) => {
-    if (name === 'online' || name === 'possible' || name === 'present') return text((k) => cpuList(cpuCountOf(k)));
+    if (name === 'online' || name === 'possible' || name === 'present')
+      return text((k) => cpuList(cpuCountOf(k)));
     if (name === 'offline') return text(() => '\n');
     if (name === 'kernel_max') return text((k) => `${cpuCountOf(k) - 1}\n`);
     const id = /^cpu(0|[1-9]\d*)$/.exec(name);

@@ -109,7 +109,11 @@ export class UserBuffer {
         continue;
       }
       const wanted = Math.min(left, bytes.length - total);
-      const copied = copy(this.k, this.starts[this.segment] + this.done, bytes.subarray(total, total + wanted));
+      const copied = copy(
+        this.k,
+        this.starts[this.segment] + this.done,
+        bytes.subarray(total, total + wanted),
+      );
       total += copied;
       this.done += copied;
       this.remaining -= copied;
