@@ -62,8 +62,8 @@ int main(int argc, char **argv, char **environment) {
   if (!strcmp(how, "term")) raise(SIGTERM);
   if (!strcmp(how, "kill")) kill(getpid(), SIGKILL);
   if (!strcmp(how, "fpe")) {
-    volatile int zero = 0;
-    printf("%d", 1 / zero);
+    volatile int zero = 0, some = 7;
+    printf("%d", some / zero);
   }
   if (!strcmp(how, "ill")) __builtin_trap();
   if (!strcmp(how, "recursion")) {
