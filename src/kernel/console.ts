@@ -4,6 +4,7 @@ import { heapAllocate } from '../memory/slab.js';
 import { struct } from '../memory/struct.js';
 import { Errno } from './errno.js';
 import type { KernelCpu } from './kernel-cpu.js';
+import { wakePollers } from './files/pollers.js';
 import { rootPointer, setRoot, TaskRoot } from './roots.js';
 import { leaveQueue, sleepOn, WaitQueue, wakeQueueLocked } from './wait.js';
 
@@ -140,6 +141,7 @@ export function putInput(memory: Memory, from: Uint8Array | null): number {
   }
   wakeQueueLocked(memory, queue);
   unlock(memory, queue + WaitQueue.lock);
+  wakePollers(memory);
   return count;
 }
 

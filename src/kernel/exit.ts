@@ -5,6 +5,7 @@ import type { Memory } from '../memory/memory.js';
 import { clearChildTid, exitRobustList } from './futex.js';
 import type { KernelCpu } from './kernel-cpu.js';
 import { CpuSlot, cpuSlot, interruptCpu, ringCpu, ringScheduler } from './run-queue.js';
+import { exitPkeys } from './pkeys/lifetime.js';
 import { entryPool } from './signal/links.js';
 import { discardAll } from './signal/pending.js';
 import { notifyAll, retargetAll } from './signal/send.js';
@@ -13,9 +14,8 @@ import { NO_RESULT, type SyscallTable } from './syscalls.js';
 import { mainProcess, Process, Task, TaskState, unlinkTask } from './task.js';
 import { loadWord, sleepNumberOf, taskWord } from './wait.js';
 
-/** What other parts of the kernel do when a thread, or the last thread of a process, ends. */
+/** What other parts of the kernel do when the last thread of a process ends. */
 export interface ExitHooks {
-  thread(k: KernelCpu): void;
   process(k: KernelCpu): void;
 }
 
@@ -28,7 +28,7 @@ export function exitThread(k: KernelCpu, hooks: ExitHooks): void {
   Atomics.store(memory.i32, (task + Task.exiting) >>> 2, 1);
   exitRobustList(k);
   clearChildTid(k);
-  hooks.thread(k);
+  exitPkeys(k);
   const { f64 } = memory;
   const ran = k.now() - f64[(cpuSlot(memory, k.cpu.id) + CpuSlot.since) >>> 3];
   const shared = process + Process.signals;

@@ -24,6 +24,8 @@ export const RunQueue = struct({
   /** The schedule policy's queue of tasks without a CPU, linked by Task.queueNext. Only the scheduler changes it. */
   first: 'u32',
   last: 'u32',
+  /** Atomic: the PKRU of CPUs 0 and 1 in machines with the defect pkruShared. */
+  sharedPkru: 'i32',
   /** Pointer of the first CpuSlot; see `cpuSlot`. */
   slots: 'u32',
 });

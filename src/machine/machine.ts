@@ -1,23 +1,23 @@
-import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { type Remote, wrap } from 'comlink';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { Piscina } from 'piscina';
-import { closeHostFiles } from '../kernel/files/description.js';
+import { closeHostFiles } from '../kernel/files/index.js';
 import { stopMachine } from '../kernel/exit.js';
+import type { ProgramStart } from '../kernel/exec.js';
 import type { FatalSignal } from '../kernel/signal/deliver.js';
 import { signalName } from '../kernel/signal/numbers.js';
 import { sendFromHost } from '../kernel/signal/host.js';
 import { mainProcess } from '../kernel/task.js';
+import { LoadError } from '../loader/load-error.js';
+import { SymbolTable } from '../loader/symbols.js';
 import { MACHINE, Machine as MachineBlock } from '../memory/layout.js';
 import type { Memory } from '../memory/memory.js';
 import { readStats, type Stats } from '../observe/stats.js';
 import { describeStreams, feedInput, InputPump } from './input.js';
-import type { CpuJob, CpuMessage, KeyFault, SchedulerJob } from './messages.js';
+import type { CpuEnd, CpuJob, CpuMessage, KeyFault, SchedulerJob } from './messages.js';
 import { type CheckedOptions, checkOptions, type MachineOptions } from './options.js';
-import { startProgram } from './program.js';
+import { compiledFile } from './package-file.js';
 import type { SchedulerControl } from './scheduler-worker.js';
 import { createSharedMemory } from './shared.js';
 
@@ -33,6 +33,8 @@ export interface RunResult {
   readonly stats: Stats;
   /** Protection-key faults, the first 256 of each CPU; `stats` counts all. */
   readonly faults: readonly KeyFault[];
+  /** What the machine had to say about the program, with `stdout: 'capture'`; else it went to standard error. */
+  readonly notes: readonly string[];
   /** What it died of, if a signal killed it. */
   readonly death: Death | null;
 }
@@ -55,10 +57,13 @@ export class Machine {
   private readonly scheduler: Worker;
   private readonly control: Remote<SchedulerControl>;
   private readonly ports: MessagePort[] = [];
-  /** Settled when all CPUs and the scheduler have ended; rejected when one of them fails. */
-  private readonly ended: Promise<unknown>;
+  /** Settled when the scheduler has ended. */
+  private readonly scheduled: Promise<void>;
+  /** Settled when all CPUs have ended. */
+  private running: Promise<readonly CpuEnd[]> = Promise.resolve([]);
   private readonly pieces: { fd: number; sequence: number; bytes: Uint8Array }[] = [];
   private readonly faults: KeyFault[] = [];
+  private readonly notes: string[] = [];
   private fatal: Extract<CpuMessage, { kind: 'fatal' }> | null = null;
   private input: InputPump | null = null;
   private started = false;
@@ -68,10 +73,9 @@ export class Machine {
     readonly options: CheckedOptions,
     readonly memory: Memory,
   ) {
-    const wasm = memory.wasm;
     const { cpus } = options;
     this.pool = new Piscina({
-      filename: compiled('workers/cpu.js'),
+      filename: compiledFile('workers/cpu.js'),
       minThreads: cpus,
       maxThreads: cpus,
       concurrentTasksPerWorker: 1,
@@ -81,22 +85,29 @@ export class Machine {
       // Files that the guest opens belong to the machine, not to the CPU that opened them.
       trackUnmanagedFds: false,
     });
-    this.scheduler = new Worker(compiled('workers/scheduler.js'), { trackUnmanagedFds: false });
+    this.scheduler = new Worker(compiledFile('workers/scheduler.js'), { trackUnmanagedFds: false });
     this.control = wrap<SchedulerControl>(nodeEndpoint(this.scheduler));
-    const parts: Promise<unknown>[] = [];
-    for (let id = 0; id < cpus; id++) {
+    const failed = new Promise<never>((_resolve, reject) => this.scheduler.once('error', reject));
+    const job: SchedulerJob = { memory: memory.wasm };
+    this.scheduled = Promise.race([this.control.run(job), failed]);
+    // `run` reports a failure; without a run there is nobody to tell.
+    this.scheduled.catch(() => stopMachine(memory));
+  }
+
+  /** Starts the CPUs' tasks. The first one goes to the worker that is ready first, so that is the one that loads the program. */
+  private startCpus(program: ProgramStart): Promise<readonly CpuEnd[]> {
+    const ends: Promise<CpuEnd>[] = [];
+    for (let id = 0; id < this.options.cpus; id++) {
       const { port1, port2 } = new MessageChannel();
       port1.on('message', (message: CpuMessage) => this.hear(message));
       this.ports.push(port1);
-      const job: CpuJob = { memory: wasm, id, port: port2 };
-      parts.push(this.pool.run(job, { transferList: [port2] }));
+      const job: CpuJob = { memory: this.memory.wasm, id, port: port2, ...(id === 0 ? { program } : {}) };
+      const end: Promise<CpuEnd> = this.pool.run(job, { transferList: [port2] });
+      // One CPU that fails ends the machine, so that the others end too.
+      end.catch(() => stopMachine(this.memory));
+      ends.push(end);
     }
-    const failed = new Promise<never>((_resolve, reject) => this.scheduler.once('error', reject));
-    const job: SchedulerJob = { memory: wasm };
-    parts.push(Promise.race([this.control.run(job), failed]));
-    this.ended = Promise.all(parts);
-    // `run` reports a failure; without a run there is nobody to tell.
-    this.ended.catch(() => stopMachine(memory));
+    return Promise.all(ends);
   }
 
   /**
@@ -124,20 +135,26 @@ export class Machine {
     const begin = performance.now();
     const inherit = options.stdin === 'inherit';
     describeStreams(memory, inherit, options.stdout === 'capture');
-    const program = startProgram(memory, path, argv, env);
+    const variables = Object.entries(env).filter(([, value]) => value !== undefined);
+    const environment = variables.map(([name, value]) => `${name}=${value}`);
+    this.running = this.startCpus({ path, args: argv, env: environment });
     if (options.stdin === 'inherit') {
       this.input = new InputPump(memory);
       void this.input.run();
     } else {
       void feedInput(memory, options.stdin, () => this.closed);
     }
+    let ends: readonly CpuEnd[] = [];
     try {
-      await this.ended;
+      ends = await this.running;
+      await this.scheduled;
     } finally {
       this.drain();
       this.input?.stop();
       closeHostFiles(memory);
     }
+    for (const { loadError } of ends) if (loadError) throw new LoadError(loadError.path, loadError.reason);
+    const symbols = new SymbolTable(path, ends.find((end) => end.base !== undefined)?.base ?? 0);
     const number = memory.load32(MACHINE + MachineBlock.exitSignal);
     const signal = number === 0 ? null : signalName(number);
     const exitCode = number === 0 ? memory.load32(MACHINE + MachineBlock.exitCode) : null;
@@ -151,11 +168,12 @@ export class Machine {
       errorOutput: collect(2),
       stats: readStats(memory, exitCode, signal, (performance.now() - begin) / 1000),
       faults: this.faults,
+      notes: this.notes,
       death: this.fatal && {
         ...this.fatal.signal,
         tid: this.fatal.tid,
         cpu: this.fatal.cpu,
-        symbol: program.symbols.describe(this.fatal.signal.rip),
+        symbol: symbols.describe(this.fatal.signal.rip),
       },
     };
   }
@@ -182,6 +200,7 @@ export class Machine {
   private hear(message: CpuMessage): void {
     if (message.kind === 'output') this.pieces.push(message);
     else if (message.kind === 'fault') this.faults.push(message.fault);
+    else if (message.kind === 'note') this.notes.push(message.line);
     else this.fatal ??= message;
   }
 
@@ -192,15 +211,8 @@ export class Machine {
     stopMachine(this.memory);
     // Whatever waits for input in this thread ends.
     this.input?.stop();
-    await this.ended.catch(() => undefined);
+    await Promise.allSettled([this.running, this.scheduled]);
     for (const port of this.ports) port.close();
     await Promise.all([this.pool.destroy(), this.scheduler.terminate()]);
   }
-}
-
-/** Path of a compiled file of this package: workers run JavaScript, whether this file was compiled or is run as TypeScript. */
-function compiled(path: string): string {
-  const here = dirname(fileURLToPath(import.meta.url));
-  const beside = join(here, '../..', path);
-  return existsSync(beside) ? beside : join(here, '../../dist', path);
 }

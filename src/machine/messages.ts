@@ -1,29 +1,30 @@
 import type { MessagePort } from 'node:worker_threads';
+import type { ProgramStart } from '../kernel/exec.js';
+import type { KeyFault } from '../kernel/services.js';
 import type { FatalSignal } from '../kernel/signal/deliver.js';
+
+export type { KeyFault };
 
 /** What a CPU worker is started with (the argument of its Piscina task; `port` is transferred). */
 export interface CpuJob {
   readonly memory: WebAssembly.Memory;
   readonly id: number;
   readonly port: MessagePort;
+  /** The program to start; for one CPU of the machine. */
+  readonly program?: ProgramStart;
+}
+
+/** What a CPU worker's task results in. */
+export interface CpuEnd {
+  /** Why the program could not be loaded (LoadError). */
+  readonly loadError?: { readonly path: string; readonly reason: string };
+  /** What to add to the addresses of the program's symbols, on the CPU that has loaded it. */
+  readonly base?: number;
 }
 
 /** What the scheduler worker is started with. */
 export interface SchedulerJob {
   readonly memory: WebAssembly.Memory;
-}
-
-/** A protection-key fault, as the kernel saw it. */
-export interface KeyFault {
-  readonly cpu: number;
-  readonly tid: number;
-  readonly address: number;
-  /** Key of the mapping. */
-  readonly key: number;
-  readonly access: 'read' | 'write';
-  readonly pkru: number;
-  readonly rip: number;
-  readonly errorCode: number;
 }
 
 /** What CPU workers tell the main thread. */
@@ -32,7 +33,9 @@ export type CpuMessage =
   | { kind: 'output'; fd: number; sequence: number; bytes: Uint8Array }
   /** The machine's program died of a signal. */
   | { kind: 'fatal'; tid: number; cpu: number; signal: FatalSignal }
-  | { kind: 'fault'; fault: KeyFault };
+  | { kind: 'fault'; fault: KeyFault }
+  /** A line for the user of the machine. */
+  | { kind: 'note'; line: string };
 
 /** A CPU reports this many key faults; the counters count all. */
 export const FAULTS_REPORTED = 256;

@@ -1,5 +1,5 @@
 import { MAX_CPUS } from '../memory/layout.js';
-import { ABI_NAMES, type AbiName } from '../kernel/pkeys/abi.js';
+import { ABI_NAMES, type AbiName, isAbiName } from '../kernel/pkeys/names.js';
 
 /** A mistake of the user's: the message is one line that says what to change. */
 export class UsageError extends Error {
@@ -48,8 +48,7 @@ export function checkOptions(options: MachineOptions): CheckedOptions {
   if (!Number.isInteger(cpus) || cpus < 1 || cpus > MAX_CPUS) {
     throw new UsageError(`a machine has 1 to ${MAX_CPUS} CPUs, not ${cpus}`);
   }
-  if (!(ABI_NAMES as readonly string[]).includes(abi))
-    throw new UsageError(`there is no ABI '${abi}'; the ABIs are ${ABI_NAMES.join(', ')}`);
+  if (!isAbiName(abi)) throw new UsageError(`there is no ABI '${abi}'; the ABIs are ${ABI_NAMES.join(', ')}`);
   if (!Number.isInteger(memory) || memory < LEAST_MEMORY || memory > MOST_MEMORY) {
     throw new UsageError('guest memory is 1M to 4G');
   }

@@ -3,7 +3,7 @@ import { stampBoot } from '../cpu/clock.js';
 import { CPU_BLOCK_BYTES, CpuState, cpuPointer } from '../cpu/state.js';
 import { createConsole } from '../kernel/console.js';
 import { createFutexTable } from '../kernel/futex.js';
-import { ABI_NAMES } from '../kernel/pkeys/abi.js';
+import { ABI_NAMES } from '../kernel/pkeys/names.js';
 import { createRandomSource } from '../kernel/random.js';
 import { createRunQueue } from '../kernel/run-queue.js';
 import { createSignalQueues } from '../kernel/signal/links.js';
@@ -11,7 +11,7 @@ import { createTasks } from '../kernel/task.js';
 import { MACHINE, Machine, MachineFlag, memoryMap } from '../memory/layout.js';
 import { Memory } from '../memory/memory.js';
 import { createHeapClasses } from '../memory/slab.js';
-import { createHostFileList } from '../kernel/files/description.js';
+import { createFiles } from '../kernel/files/index.js';
 import { createMemoryManagement } from '../kernel/memory/boot.js';
 import type { CheckedOptions } from './options.js';
 
@@ -47,7 +47,7 @@ export function createSharedMemory(options: CheckedOptions): Memory {
   createConsole(memory);
   createSignalQueues(memory);
   createFutexTable(memory);
-  createHostFileList(memory);
+  createFiles(memory);
   createRandomSource(memory);
   return memory;
 }

@@ -18,6 +18,7 @@ import { Scheduler } from '../../src/scheduler/scheduler.js';
 /** A CPU whose guest code is a script: each `run` calls what the test wants done and returns its Exit. */
 export class ScriptedCpu implements GuestCpu {
   readonly base: number;
+  readonly hasPku = true;
   pkru = 0;
   /** Called at each `run` with the task that runs. */
   script: (task: number) => number = () => Exit.interrupt;
@@ -43,6 +44,14 @@ export class ScriptedCpu implements GuestCpu {
 
   run(): number {
     return this.script(this.memory.loadU32(this.base + CpuState.task));
+  }
+
+  timestamp(): number {
+    return 0;
+  }
+
+  translate(): number {
+    return 0;
   }
 
   flushTlb(): void {}

@@ -1,0 +1,133 @@
+import { basename } from 'node:path';
+import { CpuState, Gpr } from '../cpu/state.js';
+import { initImage } from '../cpu/xsave.js';
+import { ProgramFile } from '../loader/program-file.js';
+import { type LoadTarget, loadProgram } from '../loader/load.js';
+import { LoadError } from '../loader/load-error.js';
+import { MACHINE, Machine } from '../memory/layout.js';
+import { PAGE_SIZE } from '../memory/memory.js';
+import { lockExclusive, unlockExclusive } from '../memory/rwlock.js';
+import type { Mmu } from '../mmu/mmu.js';
+import { Errno } from './errno.js';
+import { createTable, openStandardFiles, setProgram } from './files/index.js';
+import type { KernelCpu } from './kernel-cpu.js';
+import { createMm } from './memory/mm.js';
+import { forcePage } from './memory/fault.js';
+import { Mm } from './memory/mm-layout.js';
+import { addRegion, removeRegion } from './memory/region.js';
+import { VmFlag } from './memory/vma.js';
+import { initTaskPkeys } from './pkeys/lifetime.js';
+import { randomBytes } from './random.js';
+import { createTask, Process, Task } from './task.js';
+import { wakeNew } from './wait.js';
+
+/** A program to start, with the environment it is to see. */
+export interface ProgramStart {
+  readonly path: string;
+  /** argv[1] and on. */
+  readonly args: readonly string[];
+  /** "NAME=value" strings. */
+  readonly env: readonly string[];
+}
+
+/** Bytes of the largest signal frame: ucontext and siginfo, XSAVE image with its magic, alignment (fpu__get_fpstate_size). */
+const SIGNAL_FRAME_BYTES = 1376;
+
+const NOBODY = 65534;
+
+/**
+ * Makes the machine's first process from a program and starts it. Runs on a CPU, which need not be the one that runs it.
+ * @returns what to add to the addresses of the program's symbols
+ * @throws LoadError
+ */
+export function startProgram(k: KernelCpu, mmu: Mmu, start: ProgramStart): number {
+  const { memory } = k;
+  const { path } = start;
+  const tooSmall = () => new LoadError(path, 'does not fit into the memory of the machine (raise --memory)');
+  const mm = createMm(mmu);
+  if (mm === 0) throw tooSmall();
+  const ids = {
+    uid: process.getuid?.() ?? NOBODY,
+    euid: process.geteuid?.() ?? NOBODY,
+    gid: process.getgid?.() ?? NOBODY,
+    egid: process.getegid?.() ?? NOBODY,
+  };
+  const random = new Uint8Array(16);
+  randomBytes(memory, random);
+  const file = ProgramFile.open(path);
+  try {
+    const loaded = loadProgram(new LoadIntoMm(mmu, mm), file, {
+      argv: [path, ...start.args],
+      envp: start.env,
+      ...ids,
+      random,
+      pku: k.cpu.hasPku,
+      cpuCount: memory.load32(MACHINE + Machine.cpuCount),
+      minSigStack: SIGNAL_FRAME_BYTES,
+    });
+    const table = createTable(memory, process.cwd(), process.umask());
+    const task = createTask(memory);
+    if (table === 0 || task === 0 || !openStandardFiles(memory, table)) throw tooSmall();
+    if (!setProgram(memory, table, loaded)) throw tooSmall();
+    memory.f64[(mm + Mm.startBrk) >>> 3] = loaded.brk;
+    memory.f64[(mm + Mm.brk) >>> 3] = loaded.brk;
+
+    const owner = memory.loadU32(task + Task.process);
+    memory.store32(owner + Process.mm, mm);
+    memory.store32(owner + Process.files, table);
+    memory.store32(owner + Process.uid, ids.uid);
+    memory.store32(owner + Process.euid, ids.euid);
+    memory.store32(owner + Process.gid, ids.gid);
+    memory.store32(owner + Process.egid, ids.egid);
+    memory.store32(task + Task.mm, mm);
+    const name = Buffer.from(basename(path)).subarray(0, 15);
+    memory.u8.set(name, task + Task.comm);
+    const registers = task + Task.registers - CpuState.gpr;
+    memory.storeNumber(registers + CpuState.gpr + Gpr.rsp * 8, loaded.stackPointer);
+    memory.storeNumber(registers + CpuState.rip, loaded.entry);
+    memory.store32(task + Task.rflags, 0x202);
+    initImage(memory, task + Task.image, initTaskPkeys(memory, task));
+    wakeNew(memory, task);
+    return loaded.base;
+  } finally {
+    file.close();
+  }
+}
+
+/** The loader's view of an mm that nobody uses yet. */
+class LoadIntoMm implements LoadTarget {
+  constructor(
+    private readonly mmu: Mmu,
+    private readonly mm: number,
+  ) {}
+
+  map({ start, end, prot, kind }: Parameters<LoadTarget['map']>[0]): number {
+    const { mmu, mm } = this;
+    const may = VmFlag.mayRead | VmFlag.mayWrite | VmFlag.mayExec;
+    const stack = kind === 'stack' ? VmFlag.growsDown | VmFlag.stack : 0;
+    lockExclusive(mmu.memory, mm + Mm.lock);
+    let result = removeRegion(mmu, mm, start, end);
+    if (result === 0) {
+      result = addRegion(mmu, mm, { start, end, offset: start, prot, flags: may | stack, key: 0, object: 0 });
+    }
+    unlockExclusive(mmu.memory, mm + Mm.lock);
+    return result;
+  }
+
+  write(address: number, bytes: Uint8Array): number {
+    const { mmu, mm } = this;
+    const { memory } = mmu;
+    lockExclusive(memory, mm + Mm.lock);
+    let done = 0;
+    while (done < bytes.length) {
+      const inPage = (address + done) % PAGE_SIZE;
+      const count = Math.min(bytes.length - done, PAGE_SIZE - inPage);
+      const frame = forcePage(mmu, mm, address + done - inPage, true);
+      if (frame === 0) break;
+      memory.u8.set(bytes.subarray(done, done + count), frame + inPage);
+      done += count;
+    }
+    unlockExclusive(memory, mm + Mm.lock);
+    return done === bytes.length ? 0 : -Errno.ENOMEM;
+  }
+}

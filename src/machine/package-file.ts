@@ -1,0 +1,19 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = dirname(fileURLToPath(import.meta.url));
+/** The package's directory: this file is in src/machine or, compiled, in dist/src/machine of it. */
+const root = [join(here, '../..'), join(here, '../../..')].find((path) =>
+  existsSync(join(path, 'package.json')),
+)!;
+
+/** Path of a file of this package. */
+export function packageFile(path: string): string {
+  return join(root, path);
+}
+
+/** Path of the compiled JavaScript of this package, which workers run also when this file is run as TypeScript. */
+export function compiledFile(path: string): string {
+  return join(root, 'dist', path);
+}
