@@ -169,6 +169,8 @@ export const Exit = {
   execute: 6,
   /** The instruction at RIP needs all other CPUs to stand still: a locked access that wasm atomics cannot do. */
   exclusive: 7,
+  /** Seeded mode: the schedule wants another CPU to run now; nothing was executed of the instruction at RIP. */
+  yielded: 8,
 } as const;
 
 /** Exception vectors (SDM vol. 3, table 6-1). */

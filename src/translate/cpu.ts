@@ -42,12 +42,15 @@ export class Cpu implements EngineCpu {
     engine.dropCode();
   }
 
+  savedPkru = 0;
+
   get pkru(): number {
-    return (this.engine.pkru.value as number) >>> 0;
+    return (this.engine.isActive(this) ? (this.engine.pkru.value as number) : this.savedPkru) >>> 0;
   }
 
   set pkru(value: number) {
-    this.engine.pkru.value = value | 0;
+    if (this.engine.isActive(this)) this.engine.pkru.value = value | 0;
+    else this.savedPkru = value | 0;
   }
 
   get rflags(): number {
@@ -69,6 +72,7 @@ export class Cpu implements EngineCpu {
   translate(address: number, access: number): number {
     const low = (address % 0x1_0000_0000) | 0;
     const high = Math.floor(address / 0x1_0000_0000) | 0;
+    this.engine.activate(this);
     const pointer = this.engine.runtime.translate(this.base, low, high, access) >>> 0;
     if (pointer === 0 && this.memory.load32(this.base + CpuState.errorCode) === NON_CANONICAL) {
       this.setException(Vector.GP, 0);
@@ -78,6 +82,7 @@ export class Cpu implements EngineCpu {
 
   run(): number {
     const { memory, base, engine } = this;
+    engine.activate(this);
     const budget = memory.load32(base + CpuState.budget);
     let left = budget;
     let exit: number = Exit.next;
@@ -98,7 +103,8 @@ export class Cpu implements EngineCpu {
     memory.store32(base + CpuState.budget, left);
     memory.count(base + CpuState.instructions, budget - left);
     if (exit === Exit.syscall) memory.storeNumber(base + CpuState.gpr + 8 * Gpr.r11, this.rflags);
-    else if (exit === Exit.exception && memory.load32(base + CpuState.errorCode) === NON_CANONICAL) this.nonCanonical();
+    else if (exit === Exit.exception && memory.load32(base + CpuState.errorCode) === NON_CANONICAL)
+      this.nonCanonical();
     return exit;
   }
 

@@ -1,5 +1,5 @@
 import { CcKind, ccOp, Flag } from '../cpu/flags.js';
-import { CpuState, Exit, Gpr, JUMP_ENTRIES, JumpEntry, Vector } from '../cpu/state.js';
+import { CpuState, Exit, JUMP_ENTRIES, JumpEntry, Vector } from '../cpu/state.js';
 import { PAGE_SHIFT } from '../memory/memory.js';
 import { TlbEntry } from '../mmu/tlb.js';
 import { tlbIndex } from '../mmu/walk.js';
@@ -95,7 +95,14 @@ export class Emitter {
   private left = 0;
   private faultPrepared = false;
 
-  constructor(readonly entry: number) {
+  /**
+   * @param entry guest address of the region's first instruction
+   * @param seeded every access to guest memory is a call (src/translate/shared-access.ts)
+   */
+  constructor(
+    readonly entry: number,
+    private readonly seeded = false,
+  ) {
     const c = this.c;
     this.ripLocal = c.local(Type.i64);
     this.statusLocal = c.local(Type.i32);
@@ -338,15 +345,27 @@ export class Emitter {
     c.end();
   }
 
+  /** MFENCE: orders this CPU's stores before its later accesses. */
+  fence(): void {
+    if (!this.seeded) {
+      this.c.atomicFence();
+      return;
+    }
+    this.mayFault();
+    this.c.get(Emitter.CPU);
+    this.callHelper('fence');
+    this.c.op(Op.i32_eqz).brIf(this.faultLabel);
+  }
+
   /** Pops an address (i64); makes `size` bytes there readable and writable through `pointer` until `commit`. */
-  modify(size: number): Modify {
+  modify(size: number, locked = false): Modify {
     const c = this.c;
     const address = this.temp(Type.i64);
     c.set(address);
     const pointer = this.temp(Type.i32);
     this.translate({ address, pointer, size, aligned: false, tlb: CpuState.tlbWrite }, () => {
       c.get(Emitter.CPU).get(address).i32(size);
-      this.callHelper('modify');
+      this.callHelper(locked ? 'modifyLocked' : 'modify');
       c.tee(pointer).op(Op.i32_eqz).brIf(this.faultLabel);
     });
     return { address, pointer, size };
@@ -354,7 +373,7 @@ export class Emitter {
 
   /** After the last store through a `modify` pointer: carries bounced bytes to their two pages. Cannot fault. */
   commit({ address, pointer, size }: Modify): void {
-    if (size === 1) return;
+    if (size === 1 && !this.seeded) return;
     const c = this.c;
     c.get(pointer).get(Emitter.CPU).i32(CpuState.bounce).op(Op.i32_add).op(Op.i32_eq);
     c.if();
@@ -380,6 +399,11 @@ export class Emitter {
   private translate({ address, pointer, size, aligned, tlb }: AccessPlan, slow: () => void): void {
     this.mayFault();
     const c = this.c;
+    if (this.seeded) {
+      if (aligned) this.requireAligned(address, size);
+      slow();
+      return;
+    }
     this.pkruLocal ??= c.local(Type.i64);
     const entry = this.temp(Type.i32);
     const page = this.temp(Type.i64);

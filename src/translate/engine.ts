@@ -10,11 +10,14 @@ import { type Insn, InsnDecoder, MAX_INSN } from './insn.js';
 import { COLD, discover, type Growth, HOT, SINGLE } from './region.js';
 import { type RuntimeExports, runtimeModule } from './runtime.js';
 import { emitRegion } from './translate.js';
+import type { SharedAccess } from './shared-access.js';
 import { typescriptHelpers } from './ts-helpers.js';
 
 /** What the engine needs of a CPU that it runs code for. */
 export interface EngineCpu extends GuestCpu {
   readonly hooks: CpuHooks;
+  /** PKRU while another CPU of the engine is active. */
+  savedPkru: number;
   /** Notes an exception at the current instruction. */
   setException(vector: number, errorCode: number): void;
 }
@@ -37,7 +40,14 @@ export class Engine {
   private readonly decoder = new InsnDecoder();
   private readonly cpus = new Map<number, EngineCpu>();
 
-  constructor(readonly memory: Memory) {
+  /** The CPU whose PKRU the global holds. */
+  private current: EngineCpu | null = null;
+
+  /** @param shared makes this the engine of a seeded machine: all accesses to guest memory go through it */
+  constructor(
+    readonly memory: Memory,
+    private readonly shared: SharedAccess | null = null,
+  ) {
     const env = { m: memory.wasm, t: this.cache.table, p: this.pkru };
     const cpu = (base: number) => this.cpus.get(base >>> 0)!;
     const runtime = new WebAssembly.Instance(runtimeModule(), {
@@ -51,7 +61,29 @@ export class Engine {
     this.runtime = runtime.exports as unknown as RuntimeExports;
     const helpers = typescriptHelpers(memory);
     for (const name of Object.keys(HELPERS)) helpers[name] ??= this.runtime[name];
+    helpers.modifyLocked = this.runtime.modify;
+    if (shared) {
+      for (const name of ['load', 'store', 'modify', 'modifyLocked'] as const) {
+        helpers[name] = (base: number, address: bigint, size: number) =>
+          shared[name](base >>> 0, address, size);
+      }
+      helpers.fence = (base: number) => shared.fence(base >>> 0);
+      // Whole runs at once would hide the accesses from the schedule: one element at a time, then.
+      helpers.bulkCopy = helpers.bulkFill = () => 0n;
+    }
     this.imports = { e: env, h: helpers as WebAssembly.ModuleImports };
+  }
+
+  /** Puts a CPU's PKRU into the global, saving that of the one before. */
+  activate(cpu: EngineCpu): void {
+    if (this.current === cpu) return;
+    if (this.current) this.current.savedPkru = this.pkru.value as number;
+    this.current = cpu;
+    this.pkru.value = cpu.savedPkru;
+  }
+
+  isActive(cpu: EngineCpu): boolean {
+    return this.current === cpu;
   }
 
   /** Takes a CPU on; its block must belong to this engine's memory. */
@@ -84,7 +116,7 @@ export class Engine {
     const region = discover(rip, (ip) => this.fetch(cpu, ip), SINGLE);
     if (!region) return null;
     const instance = new WebAssembly.Instance(
-      new WebAssembly.Module(emitRegion(region, false)),
+      new WebAssembly.Module(emitRegion(region, false, this.shared !== null)),
       this.imports,
     );
     return instance.exports.r as (base: number) => number;
@@ -93,7 +125,10 @@ export class Engine {
   private compile(cpu: EngineCpu, entry: number, growth: Growth, old?: CachedRegion): CachedRegion | null {
     const found = discover(entry, (ip) => this.fetch(cpu, ip), growth);
     if (!found) return null;
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(emitRegion(found)), this.imports);
+    const instance = new WebAssembly.Instance(
+      new WebAssembly.Module(emitRegion(found, true, this.shared !== null)),
+      this.imports,
+    );
     const code = instance.exports.r;
     const pages = [...found.pages];
     const frames = pages.map((page) => (this.codePointer(cpu, page * PAGE_SIZE) & -PAGE_SIZE) >>> 0);

@@ -19,9 +19,10 @@ import { rowOf } from './table.js';
  * becomes an exit of the region, which is always correct.
  *
  * @param chain whether the region may jump straight into others; otherwise it returns to its caller
+ * @param seeded the flavour of seeded mode: every access to guest memory is a call
  */
-export function emitRegion(region: Region, chain = true): Uint8Array<ArrayBuffer> {
-  const e = new Emitter(region.entry);
+export function emitRegion(region: Region, chain = true, seeded = false): Uint8Array<ArrayBuffer> {
+  const e = new Emitter(region.entry, seeded);
   new RegionWriter(e, region).tree(region.entryBlock);
   const body = e.finish(chain);
   const m = new ModuleWriter();

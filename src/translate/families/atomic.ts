@@ -143,7 +143,7 @@ function locked(kind: Arithmetic) {
     toI64(e, w);
     const operand = e.toTemp(Type.i64);
     e.ea();
-    const m = e.modify(size);
+    const m = e.modify(size, true);
     const old = atomic(e, kind, m, operand);
     c.get(old);
     fromI64(e, w);
@@ -161,7 +161,7 @@ function casLoop(e: Emitter, insn: Insn, address: () => void, change: (old: numb
   const size = destinationSize(insn);
   const w = width(size);
   address();
-  const m = e.modify(size);
+  const m = e.modify(size, true);
   requireAtomic(e, m);
   const old = e.temp(w.type);
   const expected = e.temp(Type.i64);
@@ -295,7 +295,7 @@ function xchg(e: Emitter, insn: Insn): void {
   toI64(e, w);
   const operand = e.toTemp(Type.i64);
   e.ea();
-  const m = e.modify(size);
+  const m = e.modify(size, true);
   c.get(atomic(e, 'xchg', m, operand));
   fromI64(e, w);
   e.writeReg(register);
@@ -333,7 +333,7 @@ function cmpxchg(e: Emitter, insn: Insn): void {
     toI64(e, w);
     const desired64 = e.toTemp(Type.i64);
     e.ea();
-    const m = e.modify(size);
+    const m = e.modify(size, true);
     c.get(atomic(e, 'cmpxchg', m, desired64, expected64));
     fromI64(e, w);
     c.set(old);
@@ -370,7 +370,7 @@ function xadd(e: Emitter, insn: Insn): void {
     toI64(e, w);
     const operand = e.toTemp(Type.i64);
     e.ea();
-    const m = e.modify(size);
+    const m = e.modify(size, true);
     const old = atomic(e, 'add', m, operand);
     c.get(operand);
     fromI64(e, w);
@@ -393,7 +393,7 @@ function cmpxchg8b(e: Emitter): void {
   const expected = pair(Gpr.rdx, Gpr.rax);
   const desired = pair(Gpr.rcx, Gpr.rbx);
   e.ea();
-  const m = e.modify(8);
+  const m = e.modify(8, true);
   const old = atomic(e, 'cmpxchg', m, desired, expected);
   const equal = e.temp(Type.i32);
   c.get(old).get(expected).op(Op.i64_eq).tee(equal).op(Op.i32_eqz);
@@ -412,7 +412,7 @@ function cmpxchg16b(e: Emitter): void {
   c.get(address).i64(15).op(Op.i64_and).op(Op.i64_eqz).op(Op.i32_eqz);
   e.raiseIf(Vector.GP);
   c.get(address);
-  const m = e.modify(16);
+  const m = e.modify(16, true);
   c.get(Emitter.CPU).mem(Op.i32_load, CpuState.exclusive).op(Op.i32_eqz);
   c.if();
   e.leave(Exit.exclusive);
@@ -439,7 +439,7 @@ function zeroFlag(e: Emitter, equal: number): void {
 }
 
 function fence(e: Emitter): void {
-  e.c.atomicFence();
+  e.fence();
 }
 
 /** Rows for instructions with a LOCK prefix; the unlocked forms belong to their own families. */
