@@ -122,12 +122,20 @@ const moveMask: Lower = (e, insn) => {
   toRegister(e, insn);
 };
 
+/** A conversion: does by itself what `mmxRow` does for others, in an order of its own. */
+function conversion(name: string, lower: Lower): Row[] {
+  return sseRow(name, lower, { mayRaise: true });
+}
+
 // --- conversions -------------------------------------------------------------------------------------------------------
+
+// #XM leaves the x87 unit in MMX state, as AMD's processors do.
 
 /** CVTPS2PI, CVTPD2PI and the truncating ones. The lanes of zeros beside two singles raise nothing. */
 function toIntegers(kind: number, double: boolean): Lower {
   return (e, insn) => {
     const { c } = e;
+    raisePending(e);
     const from = insn.ops[1];
     if (double) vector(e, insn, 1);
     else if (from.kind === 'reg') {
@@ -138,38 +146,41 @@ function toIntegers(kind: number, double: boolean): Lower {
       c.simdMem(Simd.load64_zero);
     }
     const b = e.toTemp(Type.v128);
+    enterMmx(e);
     callExact(e, kind, double ? Shape.pd : Shape.ps, 0, { a: b, b });
     writeMmx(e, mmxNumber(insn, 0));
   };
 }
 
-/** CVTPI2PS: the upper half of the destination stays. */
-const toSingles: Lower = (e, insn) => {
+/** CVTPI2PS and CVTPI2PD push what to write. From memory they have nothing to do with the x87 unit. */
+function fromIntegers(convert: (e: Emitter, insn: Insn) => void): Lower {
+  return (e, insn) => {
+    const fromRegister = insn.ops[1].kind === 'reg';
+    if (fromRegister) raisePending(e);
+    mmxOperand(e, insn, 1);
+    if (fromRegister) enterMmx(e);
+    convert(e, insn);
+    setXmm(e, insn);
+  };
+}
+
+/** The upper half of the destination stays. */
+const toSingles = fromIntegers((e, insn) => {
   const { c } = e;
-  mmxOperand(e, insn, 1);
   const b = e.toTemp(Type.v128);
   callExact(e, SseKind.fromI32, Shape.ps, 0, { a: b, b });
   const result = e.toTemp(Type.v128);
-  c.get(e.xmm(xmmNumber(insn, 0)))
-    .get(result)
-    .simdLane(Simd.i64x2_extract_lane, 0);
-  c.simdLane(Simd.i64x2_replace_lane, 0);
-  setXmm(e, insn);
-};
+  c.get(e.xmm(xmmNumber(insn, 0)));
+  c.get(result).simdLane(Simd.i64x2_extract_lane, 0).simdLane(Simd.i64x2_replace_lane, 0);
+});
 
-/** CVTPI2PD: exact. From memory it has nothing to do with the x87 unit. */
-const toDoubles: Lower = (e, insn) => {
-  const fromRegister = insn.ops[1].kind === 'reg';
-  if (fromRegister) raisePending(e);
-  mmxOperand(e, insn, 1);
-  e.c.simd(Simd.f64x2_convert_low_i32x4_s);
-  setXmm(e, insn);
-  if (fromRegister) enterMmx(e);
-};
+/** Exact. */
+const toDoubles = fromIntegers((e) => e.c.simd(Simd.f64x2_convert_low_i32x4_s));
 
-/** EMMS: all x87 registers are empty. */
+/** EMMS: all x87 registers are empty, and TOP = 0. */
 const leave: Lower = (e) => {
   raisePending(e);
+  enterMmx(e);
   e.c.get(Emitter.CPU).i32(0xffff).mem(Op.i32_store16, CpuState.ftw);
 };
 
@@ -186,11 +197,11 @@ export const rows: readonly Row[] = [
   ...mmxRow('Pinsrw_mm_r32m16_imm8 Pinsrw_mm_r64m16_imm8', insertWord),
   ...mmxRow('Pextrw_r32_mm_imm8 Pextrw_r64_mm_imm8', extractWord),
   ...mmxRow('Pmovmskb_r32_mm Pmovmskb_r64_mm', moveMask),
-  ...mmxRow('Cvtps2pi_mm_xmmm64', toIntegers(SseKind.toI32, false)),
-  ...mmxRow('Cvttps2pi_mm_xmmm64', toIntegers(SseKind.truncateToI32, false)),
-  ...mmxRow('Cvtpd2pi_mm_xmmm128', toIntegers(SseKind.toI32, true)),
-  ...mmxRow('Cvttpd2pi_mm_xmmm128', toIntegers(SseKind.truncateToI32, true)),
-  ...mmxRow('Cvtpi2ps_xmm_mmm64', toSingles),
-  ...sseRow('Cvtpi2pd_xmm_mmm64', toDoubles, { mayRaise: true }),
+  ...conversion('Cvtps2pi_mm_xmmm64', toIntegers(SseKind.toI32, false)),
+  ...conversion('Cvttps2pi_mm_xmmm64', toIntegers(SseKind.truncateToI32, false)),
+  ...conversion('Cvtpd2pi_mm_xmmm128', toIntegers(SseKind.toI32, true)),
+  ...conversion('Cvttpd2pi_mm_xmmm128', toIntegers(SseKind.truncateToI32, true)),
+  ...conversion('Cvtpi2ps_xmm_mmm64', toSingles),
+  ...conversion('Cvtpi2pd_xmm_mmm64', toDoubles),
   ...sseRow('Emms', leave, { mayRaise: true }),
 ];
