@@ -1,7 +1,7 @@
-import type { Memory } from '../memory/memory.js';
 import type { GuestCpu } from './guest-cpu.js';
 import { CpuState, Exit, Vector } from './state.js';
 import {
+  enabledComponents,
   initX87,
   initXmm,
   LegacyArea,
@@ -13,7 +13,6 @@ import {
   saveMxcsr,
   saveX87,
   setMxcsr,
-  XCR0,
   Xfeature,
   XSAVE_EXTENDED,
   XSAVE_HEADER,
@@ -170,7 +169,7 @@ export function xsave(
   if (address % 64 !== 0) return generalProtection(cpu);
   const { memory, base } = cpu;
   const scratch = base + CpuState.scratch;
-  const rfbm = requested & XCR0;
+  const rfbm = requested & enabledComponents(cpu);
   const inUse = xinuse(cpu);
   const compact = kind === SaveKind.xsavec;
   let saved = kind === SaveKind.xsave ? rfbm : rfbm & inUse;
@@ -226,9 +225,11 @@ function compactedPkru(components: number): number {
  * nonzero bytes 23:8 (compacted: 63:16).
  */
 function readHeader(
-  memory: Memory,
+  cpu: GuestCpu,
   image: number,
 ): { bv: number; components: number; compact: boolean } | null {
+  const { memory } = cpu;
+  const enabled = enabledComponents(cpu);
   const header = (image + XSAVE_HEADER) >>> 2;
   const word = (i: number) => memory.i32[header + i];
   const anyFrom = (first: number, end: number) => {
@@ -240,8 +241,8 @@ function readHeader(
   const compact = word(3) < 0;
   if (word(1) !== 0) return null;
   if (compact) {
-    if (components & ~XCR0 || word(3) & 0x7fff_ffff || bv & ~components || anyFrom(4, 16)) return null;
-  } else if (bv & ~XCR0 || anyFrom(2, 6)) {
+    if (components & ~enabled || word(3) & 0x7fff_ffff || bv & ~components || anyFrom(4, 16)) return null;
+  } else if (bv & ~enabled || anyFrom(2, 6)) {
     return null;
   }
   return { bv, components, compact };
@@ -255,10 +256,10 @@ function readHeader(
  */
 export function restoreImage(cpu: GuestCpu, image: number, requested: number): boolean {
   const { memory, base } = cpu;
-  const header = readHeader(memory, image);
+  const header = readHeader(cpu, image);
   if (!header) return false;
   const { bv, components, compact } = header;
-  const rfbm = requested & XCR0;
+  const rfbm = requested & enabledComponents(cpu);
   const load = rfbm & bv;
   // The standard form loads MXCSR whenever SSE or AVX is asked for, whatever XSTATE_BV says.
   const loadMxcsr = compact ? load & Xfeature.sse : rfbm & (Xfeature.sse | Xfeature.avx);
@@ -302,11 +303,10 @@ export function xrstor(
   rexW: boolean,
 ): boolean {
   if (address % 64 !== 0) return generalProtection(cpu);
-  const { memory, base } = cpu;
-  const scratch = base + CpuState.scratch;
-  const rfbm = requested & XCR0;
+  const scratch = cpu.base + CpuState.scratch;
+  const rfbm = requested & enabledComponents(cpu);
   if (!fetch(cpu, access, address, XSAVE_HEADER, XsaveHeader.size)) return false;
-  const header = readHeader(memory, scratch);
+  const header = readHeader(cpu, scratch);
   if (!header) return generalProtection(cpu);
   const load = rfbm & header.bv;
   if (load & Xfeature.x87) {

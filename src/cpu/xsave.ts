@@ -48,8 +48,13 @@ export const PKRU_OFFSET = XSAVE_EXTENDED + 256;
 /** Bytes of an image in standard format. */
 export const XSAVE_BYTES = PKRU_OFFSET + 8;
 
-/** Components that are enabled, always all that there are. */
+/** All components that there are. */
 export const XCR0 = Xfeature.x87 | Xfeature.sse | Xfeature.pkru;
+
+/** XCR0 of a CPU: without protection keys their component isn't there either. */
+export function enabledComponents(cpu: GuestCpu): number {
+  return cpu.hasPku ? XCR0 : XCR0 & ~Xfeature.pkru;
+}
 
 export const MXCSR_DEFAULT = 0x1f80;
 /** Bits of MXCSR that may be set. */
@@ -214,12 +219,12 @@ export function initXmm(memory: Memory, base: number): void {
   memory.i32.fill(0, (base + CpuState.xmm) >>> 2, (base + CpuState.xmm + 256) >>> 2);
 }
 
-/** Everything as after exec: x87 and SSE initial, MXCSR 1F80h, and PKRU as given. */
+/** Everything as after exec: x87 and SSE initial, MXCSR 1F80h, and PKRU as given (0 without protection keys). */
 export function initExtendedState(cpu: GuestCpu, pkru: number): void {
   initX87(cpu.memory, cpu.base);
   initXmm(cpu.memory, cpu.base);
   setMxcsr(cpu.memory, cpu.base, MXCSR_DEFAULT);
-  cpu.pkru = pkru >>> 0;
+  cpu.pkru = cpu.hasPku ? pkru >>> 0 : 0;
 }
 
 /**

@@ -1,11 +1,13 @@
 import { CpuState, Gpr } from '../cpu/state.js';
-import { saveImage } from '../cpu/xsave.js';
+import { saveImage, setImagePkru } from '../cpu/xsave.js';
 import { lock, unlock } from '../memory/lock.js';
+import { hasMutant, Mutant } from '../memory/mutants.js';
 import { Errno } from './errno.js';
 import type { KernelCpu } from './kernel-cpu.js';
-import { childPkeys } from './pkru-rules.js';
+import { childPkeys } from './pkeys/lifetime.js';
 import { resetAltStack } from './signal/frame.js';
 import { processSignalsOf, taskSignalsOf } from './signal/links.js';
+import { setBlockedLocked } from './signal/send.js';
 import { ProcessSignals, TaskSignals } from './signal/state.js';
 import type { SyscallTable } from './syscalls.js';
 import { createTask, Process, Task } from './task.js';
@@ -100,6 +102,7 @@ function copyRegisters(k: KernelCpu, task: number, request: Request): void {
   if (request.flags & Clone.SETTLS) memory.storeNumber(registers + CpuState.fsBase, request.tls);
   memory.store32(task + Task.rflags, cpu.rflags);
   saveImage(cpu, task + Task.image);
+  if (hasMutant(memory, Mutant.cloneWithoutInheritance)) setImagePkru(memory, task + Task.image, 0);
 }
 
 /** The mask is inherited; pending signals are not, nor the alternate stack, which two threads could not use at once. */
@@ -108,10 +111,11 @@ function copySignalState(k: KernelCpu, task: number): void {
   const from = taskSignalsOf(k.task);
   const to = taskSignalsOf(task);
   const word = processSignalsOf(k.process) + ProcessSignals.lock;
+  const blocked = from + TaskSignals.blocked;
   lock(memory, word);
-  memory.store32(to + TaskSignals.blocked, memory.load32(from + TaskSignals.blocked));
-  memory.store32(to + TaskSignals.blocked + 4, memory.load32(from + TaskSignals.blocked + 4));
-  // Signals to the process, its end or stop may be waiting for a thread that takes them: the new one looks first.
+  // The thread is in its process's list already and may have been chosen for a signal that it blocks from here on.
+  setBlockedLocked(memory, task, memory.load32(blocked), memory.load32(blocked + 4));
+  // The process's stop, or a signal to it, may be waiting for a thread: the new one looks first.
   memory.store32(to + TaskSignals.notify, 1);
   unlock(memory, word);
   resetAltStack(memory, to);

@@ -3,6 +3,9 @@ import { CpuState } from '../../src/cpu/state.js';
 import { cloneSyscalls } from '../../src/kernel/clone.js';
 import { createFutexTable, futexSyscalls } from '../../src/kernel/futex.js';
 import { KernelCpu } from '../../src/kernel/kernel-cpu.js';
+import { Mm } from '../../src/kernel/memory/mm-layout.js';
+import { type AbiName, ABI_NAMES } from '../../src/kernel/pkeys/names.js';
+import { initPkeys } from '../../src/kernel/pkeys/lifetime.js';
 import { createRunQueue } from '../../src/kernel/run-queue.js';
 import { schedSyscalls } from '../../src/kernel/sched.js';
 import { createSignalQueues } from '../../src/kernel/signal/links.js';
@@ -11,12 +14,14 @@ import { BLOCKED, type Handler, type SyscallTable } from '../../src/kernel/sysca
 import { createTask, createTasks, Process, Task, TaskState, WakeReason } from '../../src/kernel/task.js';
 import { timeSyscalls } from '../../src/kernel/time.js';
 import { loadWord, reasonOf, sleepNumberOf, stateOf, taskWord, wake } from '../../src/kernel/wait.js';
+import { MACHINE, Machine } from '../../src/memory/layout.js';
 import { heapAllocate } from '../../src/memory/slab.js';
 import { AddressSpace } from '../../src/mmu/address-space.js';
 import { Mmu } from '../../src/mmu/mmu.js';
 import { leafHigh, leafLow, Prot } from '../../src/mmu/pte.js';
 import { UserMemory } from '../../src/mmu/user-memory.js';
-import { bareMemory, RecordingCpu } from '../mmu/bare-machine.js';
+import { bareMemory } from '../mmu/bare-machine.js';
+import { BareCpu } from '../xsave/bare-cpu.js';
 
 const TABLE: SyscallTable = {
   ...signalSyscalls,
@@ -51,13 +56,18 @@ export class TestKernel {
   readonly space: number;
   process = 0;
 
-  constructor(readonly cpus = 4) {
+  constructor(
+    readonly cpus = 4,
+    abi: AbiName = 'linux',
+  ) {
     this.memory = bareMemory({ cpus });
+    this.memory.store32(MACHINE + Machine.abi, ABI_NAMES.indexOf(abi));
     createRunQueue(this.memory, cpus, 1);
     createTasks(this.memory);
     createSignalQueues(this.memory);
     createFutexTable(this.memory);
-    this.space = heapAllocate(this.memory, AddressSpace.size);
+    this.space = heapAllocate(this.memory, Mm.size);
+    initPkeys(this.memory, this.space);
     this.addThread();
   }
 
@@ -78,7 +88,7 @@ export class TestKernel {
 }
 
 export class TestThread {
-  readonly cpu: RecordingCpu;
+  readonly cpu: BareCpu;
   readonly k: KernelCpu;
   private last: (() => number) | undefined;
 
@@ -88,7 +98,7 @@ export class TestThread {
     readonly task: number,
   ) {
     const { memory, space } = kernel;
-    this.cpu = new RecordingCpu(memory, id);
+    this.cpu = new BareCpu(0, id, memory);
     const mmu = new Mmu(this.cpu, 1);
     if (kernel.process === 0) {
       memory.store32(space + AddressSpace.root, mmu.ops.allocateFrame());

@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { CpuState, Gpr, PfError, Vector } from '../../src/cpu/state.js';
+import { PKRU_OFFSET } from '../../src/cpu/xsave.js';
 import { Errno } from '../../src/kernel/errno.js';
+import type { AbiName } from '../../src/kernel/pkeys/names.js';
 import { deliverSignals, type FatalSignal } from '../../src/kernel/signal/deliver.js';
 import { raiseException } from '../../src/kernel/signal/exceptions.js';
 import { SI_ADDR, SigFrame, SigInfo } from '../../src/kernel/signal/frame-layout.js';
@@ -210,6 +212,28 @@ describe('delivery to a handler', () => {
   });
 });
 
+describe('PKRU', () => {
+  const INTERRUPTED = 0xc000_0004; // key 15 denied, key 1 denied
+  it.each<[AbiName, number]>([
+    ['linux', 0x5555_5554],
+    ['minimal', 0xc000_0000],
+    ['mm-bitmap', 0],
+    ['task-bitmap', 0],
+    ['vdso', 0],
+  ])('of a handler is what the ABI %s says, and the interrupted one comes back', (abi, expected) => {
+    kernel = new TestKernel(1, abi);
+    main = kernel.threads[0];
+    handle(Signal.USR1);
+    main.cpu.pkru = INTERRUPTED;
+    main.call('tkill', main.tid, Signal.USR1);
+    expect(deliver(main)).toBe('user');
+    expect(main.cpu.pkru).toBe(expected);
+    expect(main.word(frame64(main, SigFrame.fpstate) + PKRU_OFFSET)).toBe(INTERRUPTED);
+    sigreturn(main);
+    expect(main.cpu.pkru).toBe(INTERRUPTED);
+  });
+});
+
 describe('default actions', () => {
   it('ignore, terminate and say who sent it', () => {
     main.call('tkill', main.tid, Signal.CHLD);
@@ -371,6 +395,17 @@ describe('interrupted system calls', () => {
 
   it('other results stay as they are', () => {
     expect(interrupted(-Errno.EBADF, Sa.RESTART)).toEqual({ rax: -Errno.EBADF, restarted: false });
+  });
+
+  it('are settled when the process continues after a stop', () => {
+    main.call('kill', main.k.pid, Signal.STOP);
+    at(main);
+    main.k.setRegister(Gpr.rax, -Restart.ERESTARTSYS);
+    expect(deliver(main, NR_READ)).toBe('stopped');
+    sendFromHost(kernel.memory, Signal.CONT);
+    expect(deliver(main)).toBe('user');
+    expect(register(main, Gpr.rax)).toBe(NR_READ);
+    expect(rip(main)).toBe(RIP - 2);
   });
 
   it('nanosleep tells what is left and can be continued', () => {

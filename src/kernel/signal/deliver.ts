@@ -3,7 +3,7 @@ import { lock, unlock } from '../../memory/lock.js';
 import type { KernelCpu } from '../kernel-cpu.js';
 import { type Delivery, enterHandler } from './frame.js';
 import { SI_ADDR, SigInfo } from './frame-layout.js';
-import { handlerPkru } from '../pkru-rules.js';
+import { handlerPkru } from '../pkeys/abi.js';
 import { entryPool, processSignalsOf, taskSignalsOf } from './links.js';
 import { defaultAction, highHalf, Sa, SIG_DFL, SIG_IGN, Signal, SiCode, signalBit } from './numbers.js';
 import { enqueue, inSet, nextSignal, removeFromSet, take } from './pending.js';
@@ -97,11 +97,18 @@ function runHandler(k: KernelCpu, signals: number, shared: number): boolean {
 }
 
 /**
- * Delivers a signal that the thread's own instruction raised, whose siginfo is in TaskSignals.info: it cannot be ignored or
- * blocked (force_sig_info_to_task).
+ * Delivers a signal that cannot be ignored or blocked (force_sig_info_to_task); its siginfo is in TaskSignals.info.
+ * @param extraFlags see Delivery.extraFlags
+ * @param exception whether the thread's own instruction raised it, as TaskSignals.trapNumber and errorCode say
  * @param fatal never to be handled: its own frame could not be written
  */
-export function force(k: KernelCpu, signal: number, extraFlags = 0, fatal = false): Delivered {
+export function force(
+  k: KernelCpu,
+  signal: number,
+  extraFlags: number,
+  exception: boolean,
+  fatal = false,
+): Delivered {
   const { memory } = k;
   const signals = taskSignalsOf(k.task);
   const shared = processSignalsOf(k.process);
@@ -112,7 +119,7 @@ export function force(k: KernelCpu, signal: number, extraFlags = 0, fatal = fals
   if (blocked) removeFromSet(memory, signals + TaskSignals.blocked, signal);
   readAction(k, signals, shared, signal);
   unlock(memory, shared + ProcessSignals.lock);
-  if (delivery.handler === SIG_DFL) return fatalSignal(k, signals, signal);
+  if (delivery.handler === SIG_DFL) return fatalSignal(k, signals, signal, exception);
   delivery.extraFlags = extraFlags;
   return runHandler(k, signals, shared) ? USER : forceBadFrame(k, signal);
 }
@@ -120,7 +127,7 @@ export function force(k: KernelCpu, signal: number, extraFlags = 0, fatal = fals
 /** A frame could not be written: SIGSEGV, which kills if it was SIGSEGV's own (force_sigsegv). */
 function forceBadFrame(k: KernelCpu, signal: number): Delivered {
   writeInfo(k.memory, taskSignalsOf(k.task) + TaskSignals.info, { signo: Signal.SEGV, code: SiCode.KERNEL });
-  return force(k, Signal.SEGV, 0, signal === Signal.SEGV);
+  return force(k, Signal.SEGV, 0, false, signal === Signal.SEGV);
 }
 
 /** Has a system call end in a signal that cannot be ignored or blocked (force_sig). */
@@ -140,11 +147,10 @@ export function forcePending(k: KernelCpu, signal: number): void {
   unlock(memory, shared + ProcessSignals.lock);
 }
 
-function fatalSignal(k: KernelCpu, signals: number, signal: number): Delivered {
+function fatalSignal(k: KernelCpu, signals: number, signal: number, exception: boolean): Delivered {
   const { memory, cpu } = k;
   const info = signals + TaskSignals.info;
   const code = memory.load32(info + SigInfo.code);
-  const raised = code > 0;
   return {
     kind: 'fatal',
     signal: {
@@ -152,11 +158,11 @@ function fatalSignal(k: KernelCpu, signals: number, signal: number): Delivered {
       code,
       rip: memory.loadNumber(cpu.base + CpuState.rip),
       pkru: cpu.pkru,
-      vector: raised ? memory.load32(signals + TaskSignals.trapNumber) : -1,
-      errorCode: raised ? memory.loadU32(signals + TaskSignals.errorCode) : 0,
-      address: raised ? memory.loadNumber(info + SI_ADDR) : 0,
+      vector: exception ? memory.load32(signals + TaskSignals.trapNumber) : -1,
+      errorCode: exception ? memory.loadU32(signals + TaskSignals.errorCode) : 0,
+      address: exception ? memory.loadNumber(info + SI_ADDR) : 0,
       pkey: signal === Signal.SEGV && code === SiCode.SEGV_PKUERR ? memory.load32(info + SigInfo.pkey) : 0,
-      sender: raised ? 0 : memory.load32(info + SigInfo.pid),
+      sender: code > 0 ? 0 : memory.load32(info + SigInfo.pid),
     },
   };
 }
@@ -172,10 +178,14 @@ export function deliverSignals(k: KernelCpu, syscall: number): Delivered {
   const shared = processSignalsOf(k.process);
   const word = shared + ProcessSignals.lock;
   const info = signals + TaskSignals.info;
+  // After a stop the call is still the one that it came from.
+  if (syscall < 0) syscall = memory.load32(signals + TaskSignals.stoppedCall) - 1;
+  memory.store32(signals + TaskSignals.stoppedCall, 0);
   for (;;) {
     lock(memory, word);
     if (memory.load32(shared + ProcessSignals.stopped) !== 0) {
       unlock(memory, word);
+      memory.store32(signals + TaskSignals.stoppedCall, syscall + 1);
       return STOPPED;
     }
     const low = memory.load32(signals + TaskSignals.blocked);
@@ -206,7 +216,7 @@ export function deliverSignals(k: KernelCpu, syscall: number): Delivered {
     if (delivery.handler === SIG_IGN) continue;
     if (delivery.handler === SIG_DFL) {
       if (defaultAction(signal) === 'ignore') continue;
-      return fatalSignal(k, signals, signal);
+      return fatalSignal(k, signals, signal, false);
     }
     if (syscall >= 0) settleRestart(memory, cpu.base, syscall, (delivery.flags & Sa.RESTART) !== 0);
     syscall = -1;

@@ -76,7 +76,7 @@ export function raiseException(k: KernelCpu, fault: FaultSignal | null): Deliver
     const from = vector === Vector.PF ? CpuState.faultAddress : CpuState.rip;
     i64Copy(memory.i32, signals + TaskSignals.info + SI_ADDR, base + from);
   }
-  return force(k, info.signo, isFault(vector) ? RF : 0);
+  return force(k, info.signo, isFault(vector) ? RF : 0, true);
 }
 
 function i64Copy(i32: Int32Array, to: number, from: number): void {

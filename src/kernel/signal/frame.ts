@@ -2,6 +2,7 @@ import { Flag } from '../../cpu/flags.js';
 import type { GuestCpu } from '../../cpu/guest-cpu.js';
 import { CpuState, Gpr } from '../../cpu/state.js';
 import {
+  enabledComponents,
   initExtendedState,
   LegacyArea,
   saveImage,
@@ -178,7 +179,7 @@ function composeFpState(cpu: GuestCpu, image: number): void {
   const software = image + FP_SOFTWARE;
   memory.store32(software + FpSoftware.magic1, FP_XSTATE_MAGIC1);
   memory.store32(software + FpSoftware.extendedSize, FP_BYTES);
-  memory.store32(software + FpSoftware.xfeatures, XCR0);
+  memory.store32(software + FpSoftware.xfeatures, enabledComponents(cpu));
   memory.store32(software + FpSoftware.xstateSize, XSAVE_BYTES);
   memory.store32(image + XSAVE_BYTES, FP_XSTATE_MAGIC2);
 }

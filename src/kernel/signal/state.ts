@@ -69,6 +69,8 @@ export const TaskSignals = struct({
   faultAddress: 'u64',
   /** The siginfo of the signal that is being delivered, SIGINFO_KEPT bytes. Own thread's. */
   info: { bytes: SIGINFO_KEPT, align: 8 },
+  /** The call whose result is not settled yet because its thread was stopped; as number + 1, 0 for none. Own thread's. */
+  stoppedCall: 'i32',
   /** What restart_syscall continues: a RestartKind (src/kernel/time.ts) and its arguments. Own thread's. */
   restartKind: 'i32',
   restartArguments: ['f64', 5],

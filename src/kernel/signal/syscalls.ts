@@ -2,7 +2,7 @@ import { CpuState } from '../../cpu/state.js';
 import { lock, unlock } from '../../memory/lock.js';
 import { Errno } from '../errno.js';
 import type { KernelCpu } from '../kernel-cpu.js';
-import { initialPkru } from '../pkru-rules.js';
+import { initialPkru } from '../pkeys/abi.js';
 import { NO_RESULT, type SyscallTable } from '../syscalls.js';
 import { forEachThread, Process, Task, WakeReason, withTask } from '../task.js';
 import { readTimespec, timespecValid, toNanoseconds } from '../timespec.js';
