@@ -397,6 +397,14 @@ describe('interrupted system calls', () => {
     expect(interrupted(-Errno.EBADF, Sa.RESTART)).toEqual({ rax: -Errno.EBADF, restarted: false });
   });
 
+  it('a RAX that only looks like one is left alone after rt_sigreturn', () => {
+    at(main);
+    main.k.setRegister(Gpr.rax, -Restart.ERESTARTSYS);
+    expect(deliver(main, 15)).toBe('user');
+    expect(rip(main)).toBe(RIP);
+    expect(kernel.memory.load32(main.cpu.base + CpuState.gpr)).toBe(-Restart.ERESTARTSYS);
+  });
+
   it('are settled when the process continues after a stop', () => {
     main.call('kill', main.k.pid, Signal.STOP);
     at(main);

@@ -14,6 +14,7 @@ export const Restart = {
 } as const;
 
 const EINTR = 4;
+const NR_RT_SIGRETURN = 15;
 const NR_RESTART_SYSCALL = 219;
 /** Length of SYSCALL. */
 const SYSCALL_BYTES = 2;
@@ -34,6 +35,8 @@ export function settleRestart(
   number: number,
   handlerRestarts: boolean | null,
 ): void {
+  // Its RAX is that of the interrupted code, whatever the value.
+  if (number === NR_RT_SIGRETURN) return;
   const rax = base + CpuState.gpr + Gpr.rax * 8;
   const result = memory.load32(rax);
   if (!wantsRestart(result) || memory.load32(rax + 4) !== -1) return;
