@@ -1,4 +1,5 @@
 import { CpuState } from '../../cpu/state.js';
+import type { Code } from '../../wasm/code.js';
 import { Op, Type } from '../../wasm/opcodes.js';
 import { Simd } from '../../wasm/simd.js';
 import { Emitter } from '../emitter.js';
@@ -175,6 +176,13 @@ export function slowness(e: Emitter): void {
   e.c.get(Emitter.CPU).mem(Op.i32_load, CpuState.mxcsrSlow);
 }
 
+/** Where the checks are written to: an Emitter, or a function of the runtime. */
+export interface Sink {
+  readonly c: Code;
+  /** Pops the value on the stack into a fresh local. */
+  toTemp(type: number): number;
+}
+
 const asUnsigned = (format: Format, value: bigint) => BigInt.asUintN(Number(format.bits), value);
 
 /** Twice the bits of a number (without its sign): of the least normal one, and of infinity. */
@@ -186,7 +194,7 @@ const half = (f: Format) => 1n << (f.bits - 1n);
  * Pushes, for a v128 local, lanes of ones where `low <= twice the bits < high`; with `outside`, where not.
  * Moved so that `low` is the least signed number, one signed comparison checks both bounds.
  */
-function within(e: Emitter, f: Format, value: number, low: bigint, high: bigint, outside: boolean): void {
+function within(e: Sink, f: Format, value: number, low: bigint, high: bigint, outside: boolean): void {
   const { c } = e;
   c.get(value).i32(1).simd(f.intShl);
   splat(e, f.bytes, asUnsigned(f, half(f) - low));
@@ -196,18 +204,18 @@ function within(e: Emitter, f: Format, value: number, low: bigint, high: bigint,
 }
 
 /** Pushes lanes of ones where a v128 local is denormal. */
-export function denormal(e: Emitter, f: Format, value: number): void {
+export function denormal(e: Sink, f: Format, value: number): void {
   // Twice the bits is even: 2 to 2^(fraction + 1) - 2.
   within(e, f, value, 1n, leastNormal(f) - 1n, false);
 }
 
 /** Pushes lanes of ones where a v128 local is not a normal number, or is the least one, to which a tiny result may have been rounded. */
-export function extraordinary(e: Emitter, f: Format, value: number): void {
+export function extraordinary(e: Sink, f: Format, value: number): void {
   within(e, f, value, leastNormal(f) + 2n, infinity(f), true);
 }
 
 /** Pushes lanes of ones where a v128 local is infinite or NaN. */
-export function notFinite(e: Emitter, f: Format, value: number): void {
+export function notFinite(e: Sink, f: Format, value: number): void {
   const { c } = e;
   c.get(value).get(value).simd(f.sub);
   const difference = e.toTemp(Type.v128);
@@ -215,12 +223,12 @@ export function notFinite(e: Emitter, f: Format, value: number): void {
 }
 
 /** Pushes lanes of ones where a v128 local is NaN. */
-export function notNumber(e: Emitter, f: Format, value: number): void {
+export function notNumber(e: Sink, f: Format, value: number): void {
   e.c.get(value).get(value).simd(f.ne);
 }
 
 /** Pushes a v128 that is 0 in lanes whose significand has no more than half of the format's bits: products of such are exact. */
-export function longSignificand(e: Emitter, f: Format, value: number): void {
+export function longSignificand(e: Sink, f: Format, value: number): void {
   const halfBits = (f.fraction + 2n) / 2n;
   e.c
     .get(value)

@@ -2,6 +2,7 @@ import type { Code } from '../iced/enums.js';
 import { codeByName } from '../iced/library.js';
 import { Op, Type } from '../../wasm/opcodes.js';
 import { Simd } from '../../wasm/simd.js';
+import type { Code as WasmCode } from '../../wasm/code.js';
 import type { Emitter } from '../emitter.js';
 import type { Insn } from '../insn.js';
 import type { Row } from '../row.js';
@@ -86,7 +87,7 @@ export function storeMemory(
 }
 
 /** Pushes a v128 whose lanes of `bytes` all hold a value (taken modulo the lane's size). */
-export function splat(e: Emitter, bytes: number, value: bigint): void {
+export function splat(e: { readonly c: WasmCode }, bytes: number, value: bigint): void {
   const bits = 8 * bytes;
   let half = 0n;
   for (let at = 0; at < 64; at += bits) half |= BigInt.asUintN(bits, value) << BigInt(at);
