@@ -57,6 +57,8 @@ export interface LoadedProgram {
   /** Bounds of the stack's mapping. */
   readonly stackStart: number;
   readonly stackEnd: number;
+  /** Address of the program's first mapping; its last ends at `brk`. */
+  readonly imageStart: number;
   /** Bounds of the code (first executable mapping) and of the strings on the stack, for /proc. */
   readonly codeStart: number;
   readonly codeEnd: number;
@@ -117,6 +119,7 @@ export function loadProgram(target: LoadTarget, file: ProgramFile, options: Load
     brk: plan.brk,
     stackStart,
     stackEnd,
+    imageStart: plan.mappings[0].start,
     codeStart: code.start,
     codeEnd: code.end,
     argStart: stack.argStart,

@@ -76,7 +76,7 @@ export class TestKernel {
       tid: memory.load32(task + Task.tid),
       wakeReason: 0,
       now: () => this.time,
-      cpu: { id: 0, base: cpuPointer(0) },
+      cpu: { id: 0, base: cpuPointer(0), hasPku: true },
       output: {
         write: (fd: number, bytes: Uint8Array) => {
           this.output[fd] += Buffer.from(bytes).toString('latin1');
@@ -155,6 +155,11 @@ export class TestKernel {
 
   asleep(k: KernelCpu): boolean {
     return stateOf(loadWord(this.memory, k.task)) === TaskState.Asleep;
+  }
+
+  seed(seed: number): void {
+    this.memory.store32(MACHINE + Machine.seeded, 1);
+    this.memory.f64[(MACHINE + Machine.seed) >>> 3] = seed;
   }
 
   close(): void {

@@ -19,6 +19,7 @@ import { transferSyscalls } from './transfer.js';
 
 export { closeHostFiles } from './description.js';
 export { closeOnExec, copyTable, createTable, dropTable, holdTable } from './table.js';
+export { mappableFile } from './mapping.js';
 export { setProgram } from './program.js';
 export { wakePollers } from './pollers.js';
 

@@ -83,6 +83,7 @@ export function lookupAbsolute(k: KernelCpu, full: string, follow: boolean): Pla
       full = step;
       continue;
     }
+    if (step.at === 'host' && mustBeDirectory) return { at: 'host', path: `${step.path}/` };
     if (step.at === 'node' && mustBeDirectory && step.node.type !== 'directory') return -Errno.ENOTDIR;
     return step;
   }
@@ -98,6 +99,8 @@ function walk(k: KernelCpu, parts: readonly string[], follow: boolean): Place | 
   const nodes: Node[] = [];
   // Directories of the host that the path has entered; what ".." leads to is decided by names there.
   let hostDepth = 0;
+  // Where the part of the path begins that comes after one of the kernel's trees was left by "..".
+  let from = 0;
   for (let i = 0; i < parts.length; i++) {
     const part = parts[i];
     if (hostDepth > 0) {
@@ -106,7 +109,7 @@ function walk(k: KernelCpu, parts: readonly string[], follow: boolean): Place | 
     }
     if (part === '..') {
       names.pop();
-      nodes.pop();
+      if (nodes.pop() && nodes.length === 0) from = i + 1;
       continue;
     }
     let node: Node | null;
@@ -134,7 +137,7 @@ function walk(k: KernelCpu, parts: readonly string[], follow: boolean): Place | 
     names.push(part);
     nodes.push(node);
   }
-  if (nodes.length === 0) return null;
+  if (nodes.length === 0) return from === 0 ? null : { at: 'host', path: `/${parts.slice(from).join('/')}` };
   return { at: 'node', path: `/${names.join('/')}`, node: nodes[nodes.length - 1] };
 }
 

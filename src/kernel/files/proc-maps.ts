@@ -21,7 +21,7 @@ import {
 import { filesOf } from './links.js';
 import type { Sizes } from './proc-task.js';
 import { type MapsLine, mapsLine, smapsLines } from './proc-text.js';
-import { programNumber } from './program.js';
+import { programNumber, programPath } from './program.js';
 
 /** Calls `visit` for the mappings of the current process, ascending, under the mm's lock. */
 function forEachMapping(k: KernelCpu, visit: (vma: number) => void): void {
@@ -36,7 +36,7 @@ function forEachMapping(k: KernelCpu, visit: (vma: number) => void): void {
 }
 
 function line(k: KernelCpu, vma: number): MapsLine {
-  const { memory, mm } = k;
+  const { memory } = k;
   const flags = vmaFlags(memory, vma);
   const object = vmaObject(memory, vma);
   const file = object === 0 ? null : objectIdentity(memory, object);
@@ -50,7 +50,7 @@ function line(k: KernelCpu, vma: number): MapsLine {
     offset: object === 0 ? 0 : vmaOffset(memory, vma),
     device: file && file.inode !== 0 ? deviceText(file.device) : '00:00',
     inode: file?.inode ?? 0,
-    name: file?.path || nameOf(memory, mm, start, end, flags),
+    name: file?.path || nameOf(k, start, end, flags),
   };
 }
 
@@ -62,12 +62,18 @@ function deviceText(device: number): string {
   return `${hex(major)}:${hex(minor)}`;
 }
 
-function nameOf(memory: Memory, mm: number, start: number, end: number, flags: number): string {
+/** The program's own mappings are copies of its file, made when it was loaded. */
+function nameOf(k: KernelCpu, start: number, end: number, flags: number): string {
+  const { memory, mm } = k;
   if (flags & VmFlag.special) return '[vdso]';
   if (flags & VmFlag.stack) return '[stack]';
-  const heapStart = memory.f64[(mm + Mm.startBrk) >>> 3];
+  const table = filesOf(k);
+  const imageEnd = programNumber(memory, table, 'brk');
+  if (start >= programNumber(memory, table, 'imageStart') && end <= imageEnd) {
+    return Buffer.from(programPath(memory, table), 'latin1').toString('utf8');
+  }
   const heapEnd = memory.f64[(mm + Mm.brk) >>> 3];
-  return start < heapEnd && end > heapStart ? '[heap]' : '';
+  return start < heapEnd && end > memory.f64[(mm + Mm.startBrk) >>> 3] ? '[heap]' : '';
 }
 
 /** /proc/self/maps. */
@@ -95,7 +101,7 @@ export function smapsText(k: KernelCpu): string {
         anonymous: vmaObject(memory, vma) === 0,
         shared: m.shared,
         protectionKey: vmaKey(memory, vma),
-        pku: true,
+        pku: k.cpu.hasPku,
         vmFlags: flagLetters(vmaProt(memory, vma), vmaFlags(memory, vma)),
       });
   });

@@ -211,7 +211,7 @@ function mounts(): string {
 }
 
 const machineEntries = directory({
-  cpuinfo: text((k) => cpuinfo(cpuCountOf(k), true)),
+  cpuinfo: text((k) => cpuinfo(cpuCountOf(k), k.cpu.hasPku)),
   filesystems: text(() => 'nodev\tproc\nnodev\ttmpfs\n\text4\n'),
   loadavg: text((k) => loadAverage(machineLoad(k))),
   meminfo: text((k) => {

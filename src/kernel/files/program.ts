@@ -12,6 +12,7 @@ export const Program = struct({
   path: 'u32',
   /** The auxiliary vector, a byte string. */
   auxv: 'u32',
+  imageStart: 'f64',
   argStart: 'f64',
   argEnd: 'f64',
   envEnd: 'f64',
@@ -33,6 +34,7 @@ export function setProgram(memory: Memory, table: number, loaded: LoadedProgram)
   memory.store32(program + Program.path, path);
   memory.store32(program + Program.auxv, auxv);
   const numbers = [
+    'imageStart',
     'argStart',
     'argEnd',
     'envEnd',

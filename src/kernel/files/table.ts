@@ -35,8 +35,15 @@ export const FileTable = struct({
   chunks: ['u32', MAX_DESCRIPTORS / CHUNK],
 });
 
-/** Makes an empty table with one reference. Returns 0 if there is no room. */
-export function createTable(memory: Memory, cwd: string, umask: number): number {
+/**
+ * Makes an empty table with one reference. Returns 0 if there is no room.
+ * @param directory working directory, an absolute path of the host
+ */
+export function createTable(memory: Memory, directory: string, umask: number): number {
+  return makeTable(memory, Buffer.from(directory, 'utf8').toString('latin1'), umask);
+}
+
+function makeTable(memory: Memory, cwd: string, umask: number): number {
   const table = allocate(memory, FileTable.size);
   if (table === 0) return 0;
   memory.u8.fill(0, table, table + FileTable.size);
@@ -78,7 +85,7 @@ export function dropTable(memory: Memory, table: number): void {
 
 /** A copy with descriptors for the same descriptions, for fork. Returns 0 if there is no room. */
 export function copyTable(memory: Memory, table: number): number {
-  const copy = createTable(memory, cwd(memory, table), memory.load32(table + FileTable.umask));
+  const copy = makeTable(memory, cwd(memory, table), memory.load32(table + FileTable.umask));
   if (copy === 0) return 0;
   const done = withTable(memory, table, () => {
     memory.store32(copy + FileTable.limit, memory.load32(table + FileTable.limit));
