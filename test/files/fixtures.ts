@@ -131,7 +131,7 @@ export class TestKernel {
   }
 
   callOn(k: KernelCpu, number: number, ...args: number[]): number {
-    const syscall: Syscall | undefined = { ...fileSyscalls, ...systemSyscalls }[number];
+    const syscall: Syscall | undefined = fileSyscalls[number] ?? systemSyscalls[number];
     if (!syscall) return -38;
     const converted = [0, 1, 2, 3, 4, 5].map((i) => {
       const value = args[i] ?? 0;

@@ -1,12 +1,14 @@
 import { Errno } from '../errno.js';
 
 /**
- * Runs a call of the host's file system and answers its result, or −errno (Linux's numbers, whatever the host) if it failed.
+ * Runs a call of the host's file system and answers its result (0 if that is no number), or −errno if it failed, in Linux's
+ * numbers whatever the host.
  * Host calls must not throw through a syscall handler: what a guest asks for may always fail.
  */
-export function hostCall(call: () => number | void): number {
+export function hostCall(call: () => unknown): number {
   try {
-    return call() ?? 0;
+    const result = call();
+    return typeof result === 'number' ? result : 0;
   } catch (error) {
     return -hostErrno(error);
   }
