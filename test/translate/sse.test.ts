@@ -153,7 +153,7 @@ const INSTRUCTIONS = {
 };
 
 /** Every how many of the operand pairs to take; 1 for all of them, which takes minutes. */
-const EVERY = Number(process.env['EUROPA_SSE_EVERY'] ?? 16);
+const EVERY = Number(process.env.EUROPA_SSE_EVERY ?? 16);
 
 const MXCSRS = [0x1f80, 0x1fa0, 0x1fc0, 0x7f80, 0x1d80];
 
@@ -161,15 +161,27 @@ const MXCSRS = [0x1f80, 0x1fa0, 0x1fc0, 0x7f80, 0x1d80];
 function registers(bytes: 4 | 8, a: readonly bigint[], b: readonly bigint[]): Uint8Array {
   const xmm = new Uint8Array(256);
   const view = new DataView(xmm.buffer);
-  [a, b].forEach((values, register) =>
-    values.forEach((value, lane) => {
+  for (const [register, values] of [a, b].entries()) {
+    for (const [lane, value] of values.entries()) {
       const at = 16 * (register + 1) + bytes * lane;
       if (bytes === 8) view.setBigUint64(at, value, true);
       else view.setUint32(at, Number(value), true);
-    }),
-  );
+    }
+  }
   return xmm;
 }
+
+/** Pairs always tested: the product, the quotient of the second, is rounded up to the least normal number and tiny nevertheless. */
+const TINY = {
+  8: [
+    [0x3fef_ffff_ffff_ffffn, 0x0010_0000_0000_0000n],
+    [0x001f_ffff_ffff_ffffn, 0x4000_0000_0000_0000n],
+  ],
+  4: [
+    [0x3f7f_ffffn, 0x0080_0000n],
+    [0x00ff_ffffn, 0x4000_0000n],
+  ],
+};
 
 /** Operand pairs of a shape: every value with every other one, a packed instruction taking several pairs at a time. */
 function states(bytes: 4 | 8, packed: boolean): Uint8Array[] {
@@ -207,6 +219,7 @@ describe.skipIf(unavailable)('SSE floating point at its limits, on the host and 
         const unaryOrCompare = /round|cvt|sqrt|cmp|comi/.test(name);
         const cases: TestCase[] = inputs
           .filter((_, i) => (i + n) % EVERY === 0 && (!unaryOrCompare || i % 7 === 0))
+          .concat(TINY[bytes].map(([a, b]) => registers(bytes, [a], [b])))
           .flatMap((xmm, i) =>
             // The two settings that programs run with for all operands, the others for some.
             MXCSRS.filter((_, m) => m < 2 || (i + m) % 8 === 0).map((mxcsr) => ({
