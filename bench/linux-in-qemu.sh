@@ -80,11 +80,12 @@ chmod +x "$root/init"
 # Not compressed: unpacking it under emulation would take longer than the boot.
 (cd "$root" && find . | cpio --quiet -o -H newc) > "$work/initrd"
 
-status=0
+# sed, unbuffered: a line is out when it was printed. It leaves with 7 at the end mark.
+status=(0 0)
 timeout "${LINUX_IN_QEMU_TIMEOUT:-300}" qemu-system-x86_64 -accel tcg,thread=multi -cpu "$model" -smp "$cpus" -m "$memory" \
   -kernel "$cache/vmlinuz" -initrd "$work/initrd" -append 'console=ttyS0 quiet loglevel=1 panic=-1' \
   -display none -monitor none -serial stdio -no-reboot -nic none < /dev/null |
-  awk -v RS='\n' '/^@@script-end\r?$/ { ended = 1; running = 0 } running { print; fflush() } /^@@script\r?$/ { running = 1 } END { exit !ended }' ||
+  sed -un -e '0,/^@@script\r\?$/d' -e '/@@script-end$/{s///;/./p;q7}' -e p ||
   status=("${PIPESTATUS[@]}")
 [[ ${status[0]} != 124 ]] || exit 124
-((${status[1]:-0} == 0)) || exit 1
+((status[1] == 7)) || exit 1

@@ -36,8 +36,8 @@ int main(int argc, char **argv) {
   printf("munmap over the hole %s\n", error_name(munmap(area + 5 * P, 3 * P)));
   printf("unaligned: %s %s, zero length: %s %s, length rounded: %s\n", error_name(mprotect(area + 1, P, PROT_READ)), error_name(munmap(area + 1, P)),
          error_name(mprotect(area, 0, PROT_READ)), error_name(munmap(area, 0)), error_name(mprotect(area, 1, PROT_READ | PROT_WRITE)));
-  printf("bad protection %s, unmapped %s, wrap %s, munmap beyond user space %s\n", error_name(mprotect(area, P, 0x100000)), error_name(mprotect((void *)0x10000, P, PROT_READ)),
-         error_name(mprotect(area, (size_t)-P, PROT_READ)), error_name(munmap((void *)0x7ffffffff000, 2 * P)));
+  printf("bad protection %s, unmapped %s, wrap %s, munmap far beyond user space %s\n", error_name(mprotect(area, P, 0x100000)), error_name(mprotect((void *)0x10000, P, PROT_READ)),
+         error_name(mprotect(area, (size_t)-P, PROT_READ)), error_name(munmap((void *)(1ul << 62), 2 * P)));
   printf("mprotect PROT_GROWSDOWN and PROT_GROWSUP %s\n", error_name(mprotect(area, P, PROT_READ | 0x03000000)));
 
   printf("mmap: length 0 %s, huge %s, no sharing type %s, bad fd %s, unaligned offset %s, fixed unaligned %s\n", map_error(mmap(0, 0, 3, 0x22, -1, 0)),

@@ -52,7 +52,7 @@ int main(void) {
   FAULT("store across into it", 3, "", "movq %%rax, (%1)", page + 4090);
   mprotect(none, 4096, PROT_NONE);
   FAULT("load across into PROT_NONE", 3, "", "movq (%1), %%rax", page + 4093);
-  FAULT("16 bytes across", 4, "", "movups (%1), %%xmm0", page + 4088);
+  FAULT("16 bytes across", 3, "", "movups (%1), %%xmm0", page + 4088);
   munmap(none, 4096);
   FAULT("read of an unmapped page", 2, "", "movb (%1), %%al", none + 4095);
   FAULT("null pointer", 2, "", "movl (%1), %%eax", (char *)0);
