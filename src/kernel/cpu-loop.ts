@@ -176,6 +176,8 @@ export class CpuLoop {
       // Woken where it slept; nothing was loaded here meanwhile.
       this.saved = false;
       memory.f64[(this.slot + CpuSlot.since) >>> 3] = k.now();
+      // Its affinity may have changed while it slept.
+      if (!mayRunOn(memory, this.task, k.cpu.id)) this.reschedule = true;
     }
     return true;
   }

@@ -66,7 +66,7 @@ export class Machine {
   private readonly notes: string[] = [];
   private fatal: Extract<CpuMessage, { kind: 'fatal' }> | null = null;
   private input: InputPump | null = null;
-  private started = false;
+  private used = false;
   private closed = false;
 
   private constructor(
@@ -129,8 +129,8 @@ export class Machine {
     argv: readonly string[] = [],
     env: Readonly<Record<string, string | undefined>> = process.env,
   ): Promise<RunResult> {
-    if (this.started || this.closed) throw new Error('a machine runs one program');
-    this.started = true;
+    if (this.used || this.closed) throw new Error('a machine runs one program');
+    this.used = true;
     const { memory, options } = this;
     const begin = performance.now();
     const inherit = options.stdin === 'inherit';
@@ -178,9 +178,14 @@ export class Machine {
     };
   }
 
+  /** Whether the program has been loaded. */
+  get started(): boolean {
+    return mainProcess(this.memory) !== 0;
+  }
+
   /** Sends the program a signal, as if somebody outside had. Nothing happens before it runs or after its end. */
   kill(signal: number): void {
-    if (mainProcess(this.memory) !== 0 && !this.closed) sendFromHost(this.memory, signal);
+    if (this.started && !this.closed) sendFromHost(this.memory, signal);
   }
 
   /** Stops the machine at once; a running `run` resolves with what there is. */

@@ -1,0 +1,179 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { EUROPA, hasGcc, Scratch } from '../machine/fixtures.js';
+
+const scratch = new Scratch();
+afterAll(() => scratch.cleanUp());
+
+function europa(args: readonly string[], input?: string) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [EUROPA, ...args], {
+    encoding: 'utf8',
+    input,
+  });
+  return { status, stdout, stderr };
+}
+
+describe('mistakes are one clear line and status 2', () => {
+  test.each([
+    [['run', '/no/such/program'], /^europa: \/no\/such\/program: no such file\n$/],
+    [['run', '/'], /^europa: \/: is a directory\n$/],
+    [['run', '/etc/passwd'], /^europa: \/etc\/passwd: .*\n$/],
+    [['run'], /^europa: missing required argument 'program'\n$/],
+    [['run', '--cpus', 'many', 'x'], /^europa: .*whole number.*\n$/],
+    [['run', '--cpus', '99', '/bin/true'], /^europa: a machine has 1 to 64 CPUs, not 99\n$/],
+    [['run', '--abi', 'mach', 'x'], /^europa: .*Allowed choices are minimal, linux, .*\n$/],
+    [['run', '--memory', 'lots', 'x'], /^europa: .*512M.*\n$/],
+    [['run', '--wrong', 'x'], /^europa: unknown option '--wrong'\n/],
+    [['run', '--stats', '/no/such/directory/x', '/bin/true'], /^europa: .*cannot be written.*\n$/],
+    [['walk'], /^europa: unknown command 'walk'/],
+  ])('%j', (args, message) => {
+    const { status, stdout, stderr } = europa(args);
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/ at .*:\d+/);
+    expect(stdout).toBe('');
+    expect(status).toBe(2);
+  });
+});
+
+test('help and version of what there is', () => {
+  const { status, stdout } = europa(['--help']);
+  expect(status).toBe(0);
+  expect(stdout).toMatch(/run .*\n/);
+  expect(europa(['run', '--help']).stdout).toMatch(/--debug-fpu/);
+});
+
+describe.skipIf(!hasGcc)('programs', () => {
+  const programs: Record<string, string> = {};
+  beforeAll(() => {
+    programs.status = scratch.compile(
+      'status',
+      'void start(long *s) { put("out\\n"); sys(231, s[0], 0, 0, 0); }',
+    );
+    programs.segv = scratch.compile('segv', 'void start(long *s) { *(volatile int *)16 = 1; }');
+    programs.ud2 = scratch.compile('ud2', 'void start(long *s) { __asm__("ud2"); }');
+    programs.divide = scratch.compile(
+      'divide',
+      'void start(long *s) { volatile int zero = 0; s[0] = 1 / zero; }',
+    );
+    programs.hlt = scratch.compile('hlt', 'void start(long *s) { __asm__("hlt"); }');
+    programs.recursion = scratch.compile(
+      'recursion',
+      'long down(long n) { volatile long frame[512]; frame[0] = n; return down(n + 1) + frame[0]; } void start(long *s) { down(0); }',
+    );
+    programs.data = scratch.compile(
+      'data',
+      'char code[4096] = {0x90}; void start(long *s) { ((void (*)(void))code)(); }',
+    );
+    programs.cat = scratch.compile(
+      'cat',
+      'static char b[4096]; void start(long *s) { long n; while ((n = sys(0, 0, (long)b, 4096, 0)) > 0) sys(1, 1, (long)b, n, 0); sys(231, 0, 0, 0, 0); }',
+    );
+    programs.pipe = scratch.compile('pipe', 'void start(long *s) { for (;;) put("line\\n"); }');
+    programs.spin = scratch.compile('spin', 'void start(long *s) { put("on\\n"); for (;;) ; }');
+    programs.stubborn = scratch.compile(
+      'stubborn',
+      // SIGINT is ignored.
+      'void start(long *s) { long act[4] = {1, 0, 0, 0}; sys(13, 2, (long)act, 0, 8); put("on\\n"); for (;;) ; }',
+    );
+  });
+
+  test('output, arguments and exit status pass through', () => {
+    expect(europa(['run', programs.status, '--help', '-x'])).toEqual({
+      status: 3,
+      stdout: 'out\n',
+      stderr: '',
+    });
+    expect(europa(['run', '--cpus', '4', programs.status])).toEqual({
+      status: 1,
+      stdout: 'out\n',
+      stderr: '',
+    });
+  });
+
+  test.each([
+    [
+      'segv',
+      139,
+      /killed by SIGSEGV .*write of 0x10, not mapped, RIP 0x[0-9a-f]+ \(start(\+0x[0-9a-f]+)?\), thread 100, CPU 0/,
+    ],
+    ['ud2', 132, /killed by SIGILL .*invalid instruction, RIP/],
+    ['divide', 136, /killed by SIGFPE .*division error, RIP/],
+    ['hlt', 139, /killed by SIGSEGV .*general protection fault, RIP/],
+    [
+      'recursion',
+      139,
+      /killed by SIGSEGV .*(write|read) of 0x7ff[0-9a-f]+, not mapped, RIP 0x[0-9a-f]+ \(down/,
+    ],
+    ['data', 139, /killed by SIGSEGV .*fetch of 0x[0-9a-f]+, not permitted, RIP/],
+  ])('%s: 128 + signal and one line', (name, status, line) => {
+    const result = europa(['run', programs[name]]);
+    expect(result.stderr).toMatch(line);
+    expect(result.stderr.split('\n').length).toBe(2);
+    expect(result.status).toBe(status);
+  });
+
+  test('standard input from a pipe, a file and nothing', () => {
+    const text = 'line\n'.repeat(100_000);
+    expect(europa(['run', programs.cat], text).stdout).toBe(text);
+    const file = scratch.file('input', text);
+    const shell = (command: string) =>
+      spawnSync('sh', ['-c', command], { encoding: 'utf8', maxBuffer: 1 << 24 }).stdout;
+    const run = `${process.execPath} ${EUROPA} run ${programs.cat}`;
+    expect(shell(`${run} < ${file}`)).toBe(text);
+    expect(shell(`${run} < /dev/null`)).toBe('');
+  });
+
+  test('a reader that goes away ends the program', () => {
+    const command = `${process.execPath} ${EUROPA} run ${programs.pipe} | head -n 2; echo "\${PIPESTATUS[0]}"`;
+    const { stdout, stderr } = spawnSync('bash', ['-c', command], { encoding: 'utf8' });
+    expect(stdout).toBe('line\nline\n141\n');
+    expect(stderr).toBe('');
+  });
+
+  /** Starts a program, waits for its first output, interrupts it as often, and answers its exit status. */
+  async function interrupted(program: string, times: number): Promise<number | null> {
+    const child = spawn(process.execPath, [EUROPA, 'run', program], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const exit = new Promise<number | null>((resolve) => child.on('exit', (code) => resolve(code)));
+    await new Promise((resolve) => child.stdout.once('data', resolve));
+    for (let i = 0; i < times; i++) {
+      child.kill('SIGINT');
+      // Signals that are pending twice are one signal: give each its time.
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    return exit;
+  }
+
+  test('Ctrl-C reaches the program; one that ignores it is stopped at the third', {
+    timeout: 30_000,
+  }, async () => {
+    expect(await interrupted(programs.spin, 1)).toBe(130);
+    expect(await interrupted(programs.stubborn, 3)).toBe(130);
+  });
+
+  test('--stats', () => {
+    const path = join(scratch.path, 'stats.json');
+    expect(europa(['run', '--cpus', '2', '--stats', path, programs.status]).status).toBe(1);
+    const stats = JSON.parse(readFileSync(path, 'utf8'));
+    expect(Object.keys(stats)).toEqual(['exitCode', 'signal', 'wallSeconds', 'cpus', 'key14']);
+    expect(Object.keys(stats.cpus[1])).toEqual([
+      'id',
+      'instructions',
+      'regionsTranslated',
+      'contextSwitches',
+      'tlbMisses',
+      'shootdownsSent',
+      'shootdownsReceived',
+      'pkeyFaults',
+      'syscalls',
+    ]);
+    expect(stats).toMatchObject({ exitCode: 1, signal: null });
+    expect(stats.cpus.reduce((sum: number, cpu: { syscalls: number }) => sum + cpu.syscalls, 0)).toBe(2);
+  });
+
+  test('--strace', () => {
+    const { stderr } = europa(['run', '--strace', programs.status]);
+    expect(stderr).toMatch(/^\[100\] write\(1, 0x[0-9a-f]+, 4\) = 4\n\[100\] exit_group\(1\) = \?\n$/);
+  });
+});
