@@ -29,6 +29,9 @@ export const HELPERS = {
   x87: { params: [i32, i32, i32, i32, i32], results: [i32] },
   /** (cpu, operation, imm, a, b) -> result, and 1 if it raised the exception in CpuState instead: src/translate/sse-operations.ts. */
   sse: { params: [i32, i32, i32, v128, v128], results: [v128, i32] },
+  /** PCMPxSTRx and CRC32: src/translate/sse-strings.ts. */
+  stringMatch: { params: [i32, i32, i32, v128, v128], results: [i32] },
+  crc32: { params: [i64, i32], results: [i64] },
   /** (cpu, source | value, destination, count, size) -> elements done: src/translate/runtime.ts. */
   bulkCopy: { params: [i32, i64, i64, i64, i32], results: [i64] },
   bulkFill: { params: [i32, i64, i64, i64, i32], results: [i64] },

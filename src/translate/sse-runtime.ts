@@ -15,8 +15,9 @@ import {
 } from './families/sse-float.js';
 import { Shape, SSE_A, SSE_B, SSE_RESULT, SseKind } from './sse-operations.js';
 import { sseSlow } from './sse-slow.js';
+import { crc32Body, stringMatchBody } from './sse-strings.js';
 
-const { i32, v128 } = Type;
+const { i32, i64, v128 } = Type;
 
 let compiled: WebAssembly.Module | undefined;
 
@@ -31,6 +32,8 @@ function build(): Uint8Array<ArrayBuffer> {
   const slow = m.importFunc('e', 'slow', [i32, i32, i32], [i32]);
   m.importMemory('e', 'm');
   m.export('sse', m.func([i32, i32, i32, v128, v128], [v128, i32], arithmeticBody(slow)));
+  m.export('stringMatch', m.func([i32, i32, i32, v128, v128], [i32], stringMatchBody()));
+  m.export('crc32', m.func([i64, i32], [i64], crc32Body()));
   return m.finish();
 }
 

@@ -15,6 +15,7 @@ import { rows as sseInteger } from './families/sse-integer.js';
 import { rows as sseMove } from './families/sse-move.js';
 import { rows as sseShift } from './families/sse-shift.js';
 import { rows as sseShuffle } from './families/sse-shuffle.js';
+import { rows as sseString } from './families/sse-string.js';
 import { rows as system } from './families/system.js';
 import { rows as mmx } from './families/mmx.js';
 import { rows as mmxInteger } from './families/mmx-integer.js';
@@ -37,6 +38,7 @@ export const ROWS: readonly Row[] = [
   ...sseArithmetic,
   ...sseCompare,
   ...sseConvert,
+  ...sseString,
   ...system,
   ...x87,
   ...mmx,

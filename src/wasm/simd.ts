@@ -95,6 +95,7 @@ export const Simd = {
   i16x8_abs: 128,
   i16x8_q15mulr_sat_s: 130,
   i16x8_all_true: 131,
+  i16x8_bitmask: 132,
   i16x8_narrow_i32x4_s: 133,
   i16x8_narrow_i32x4_u: 134,
   i16x8_extend_low_i8x16_s: 135,
