@@ -48,7 +48,8 @@ export const Machine = struct({
   roots: ['u32', 32],
 });
 
-export const MachineFlag = { strace: 1, captureOutput: 2, noSmap: 4 } as const;
+/** `noPku`: the processor has no protection keys (CPUID says so, CR4.PKE cannot be set). */
+export const MachineFlag = { strace: 1, captureOutput: 2, noSmap: 4, noPku: 8 } as const;
 
 /** Pointer to the machine control block; the page below it stays empty so that 0 is never a valid pointer. */
 export const MACHINE = PAGE_SIZE;

@@ -1,9 +1,9 @@
-import type { GuestCpu } from '../../src/cpu/guest-cpu.js';
+import type { MmuCpu } from '../../src/mmu/mmu-cpu.js';
 import { CPU_BLOCK_BYTES, CpuState, cpuPointer } from '../../src/cpu/state.js';
 import { MACHINE, Machine, memoryMap } from '../../src/memory/layout.js';
 import { Memory } from '../../src/memory/memory.js';
 import { createHeapClasses } from '../../src/memory/slab.js';
-import { createFramePool } from '../../src/mmu/frames.js';
+import { createMemoryManagement } from '../../src/kernel/memory/boot.js';
 
 /** A machine's memory as boot leaves it, without workers. */
 export function bareMemory({ guestBytes = 4 << 20, cpus = 1, mutants = 0 } = {}): Memory {
@@ -18,16 +18,15 @@ export function bareMemory({ guestBytes = 4 << 20, cpus = 1, mutants = 0 } = {})
   memory.store32(MACHINE + Machine.heapEnd, map.heapEnd);
   memory.store32(MACHINE + Machine.heapNext, map.heapBase);
   createHeapClasses(memory);
-  createFramePool(memory);
+  createMemoryManagement(memory);
   for (let id = 0; id < cpus; id++) memory.store32(cpuPointer(id) + CpuState.id, id);
   return memory;
 }
 
 /** A CPU that runs nothing and writes down what it is asked to drop. */
-export class RecordingCpu implements GuestCpu {
+export class RecordingCpu implements MmuCpu {
   readonly base: number;
   pkru = 0;
-  rflags = 0x202;
   readonly dropped: string[] = [];
 
   constructor(
@@ -37,9 +36,6 @@ export class RecordingCpu implements GuestCpu {
     this.base = cpuPointer(id);
   }
 
-  run(): number {
-    throw new Error('runs nothing');
-  }
   flushTlb(): void {
     this.dropped.push('tlb');
   }
@@ -51,8 +47,5 @@ export class RecordingCpu implements GuestCpu {
   }
   dropFrame(frame: number): void {
     this.dropped.push(`frame ${frame.toString(16)}`);
-  }
-  describeInstruction(): null {
-    return null;
   }
 }

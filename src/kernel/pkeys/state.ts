@@ -23,6 +23,4 @@ export const PkeyMmState = struct({
   managed: 'i32',
   /** PkeyTaskState of the first task with an area (`vdso`). */
   firstArea: 'u32',
-  /** PKRU of a new program (init_pkru); the same for all programs of a machine. */
-  initialPkru: 'u32',
 });

@@ -1,0 +1,86 @@
+import type { LoadMapping, LoadTarget } from '../../loader/index.js';
+import { lockExclusive, unlockExclusive } from '../../memory/rwlock.js';
+import type { Mmu } from '../../mmu/mmu.js';
+import { Prot } from '../../mmu/pte.js';
+import { Errno } from '../errno.js';
+import { abiOf } from '../pkeys/abi.js';
+import { forceWrite } from './force.js';
+import { Mm } from './mm-layout.js';
+import { createObject, type FileIdentity, holdObject } from './object.js';
+import { findPlace } from './place.js';
+import { addRegion, pageAlign, removeRegion } from './region.js';
+import { VmFlag } from './vma.js';
+
+const MAY_ALL = VmFlag.mayRead | VmFlag.mayWrite | VmFlag.mayExec;
+
+/**
+ * An address space as the program loader fills it.
+ * @param file names the program's mappings in /proc
+ */
+export function loadTarget(mmu: Mmu, mm: number, file?: FileIdentity): LoadTarget {
+  const { memory } = mmu;
+  // An object without pages of its own: what is loaded is private from the start.
+  const object = file ? createObject(mmu, Infinity, file) : 0;
+  return {
+    map({ start, end, prot, kind, fileOffset }: LoadMapping): number {
+      const named = kind === 'file' ? object : 0;
+      holdObject(memory, named);
+      return addMapping(mmu, mm, {
+        start,
+        end,
+        prot,
+        flags: kind === 'stack' ? VmFlag.stack : 0,
+        object: named,
+        offset: named === 0 ? start : fileOffset,
+      });
+    },
+    write(address: number, bytes: Uint8Array): number {
+      return forceWrite(mmu, mm, address, bytes) === bytes.length ? 0 : -Errno.ENOMEM;
+    },
+  };
+}
+
+interface NewMapping {
+  start: number;
+  end: number;
+  prot: number;
+  flags: number;
+  object: number;
+  offset: number;
+}
+
+/** Replaces what is in the range by a private mapping. */
+function addMapping(mmu: Mmu, mm: number, { flags, ...mapping }: NewMapping): number {
+  const { memory } = mmu;
+  lockExclusive(memory, mm + Mm.lock);
+  try {
+    const removed = removeRegion(mmu, mm, mapping.start, mapping.end);
+    return removed || addRegion(mmu, mm, { ...mapping, flags: flags | MAY_ALL, key: 0 });
+  } finally {
+    unlockExclusive(memory, mm + Mm.lock);
+  }
+}
+
+/**
+ * Maps the ABI's vDSO, if it has one.
+ * @returns its address for AT_SYSINFO_EHDR; 0 if there is none, or no memory for it
+ */
+export function mapVdso(mmu: Mmu, mm: number): number {
+  const { memory } = mmu;
+  const image = abiOf(memory).vdso;
+  if (image === null) return 0;
+  const length = pageAlign(image.length);
+  const start = findPlace(memory, mm, 0, length);
+  if (start === 0) return 0;
+  const result = addMapping(mmu, mm, {
+    start,
+    end: start + length,
+    prot: Prot.read | Prot.exec,
+    flags: VmFlag.special,
+    object: 0,
+    offset: start,
+  });
+  if (result < 0 || forceWrite(mmu, mm, start, image) < image.length) return 0;
+  memory.f64[(mm + Mm.vdso) >>> 3] = start;
+  return start;
+}
