@@ -1,4 +1,4 @@
-import { runCpu } from '../src/machine/cpu-worker.js';
+import { runCpuWorker } from '../src/machine/cpu-worker.js';
 
 /** Thread entry of one emulated CPU, run by Piscina. */
-export default runCpu;
+export default runCpuWorker;

@@ -4,7 +4,16 @@ import type { Memory } from '../memory/memory.js';
 import { enterKernel, enterUser } from '../mmu/shootdown.js';
 import { mayRunOn } from './affinity.js';
 import type { KernelCpu } from './kernel-cpu.js';
-import { CpuSlot, cpuSlot, pushReady, RunQueue, ringScheduler, runQueue } from './run-queue.js';
+import {
+  CpuSlot,
+  cpuSlot,
+  Online,
+  pushReady,
+  RunQueue,
+  ringScheduler,
+  runQueue,
+  settleOnline,
+} from './run-queue.js';
 import { ProcessSignals, TaskSignals } from './signal/state.js';
 import { loadTask, saveTask } from './switch.js';
 import { BLOCKED, NO_RESULT } from './syscalls.js';
@@ -100,13 +109,17 @@ export class CpuLoop {
     this.bell = (this.base + CpuState.doorbell) >>> 2;
   }
 
-  /** Announces the CPU to the scheduler: it has no task and may be given one. */
-  online(): void {
-    const { i32 } = this.memory;
-    Atomics.add(i32, (this.queue + RunQueue.awake) >>> 2, 1);
-    Atomics.store(i32, (this.slot + CpuSlot.online) >>> 2, 1);
-    Atomics.store(i32, (this.slot + CpuSlot.free) >>> 2, 1);
-    ringScheduler(this.memory);
+  /**
+   * Announces the CPU to the scheduler: it has no task and may be given one.
+   * @returns false if the machine has ended without this CPU
+   */
+  online(): boolean {
+    const { memory } = this;
+    if (settleOnline(memory, this.k.cpu.id, Online.yes) !== Online.yes) return false;
+    Atomics.add(memory.i32, (this.queue + RunQueue.awake) >>> 2, 1);
+    Atomics.store(memory.i32, (this.slot + CpuSlot.free) >>> 2, 1);
+    ringScheduler(memory);
+    return true;
   }
 
   /** Runs guest code until the budget is used up or there is nothing to run. */

@@ -1,21 +1,15 @@
+import { fstatSync, realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 import { CpuState, Gpr } from '../cpu/state.js';
 import { initImage } from '../cpu/xsave.js';
 import { ProgramFile } from '../loader/program-file.js';
-import { type LoadTarget, loadProgram } from '../loader/load.js';
+import { loadProgram } from '../loader/load.js';
 import { LoadError } from '../loader/load-error.js';
 import { MACHINE, Machine } from '../memory/layout.js';
-import { PAGE_SIZE } from '../memory/memory.js';
-import { lockExclusive, unlockExclusive } from '../memory/rwlock.js';
 import type { Mmu } from '../mmu/mmu.js';
-import { Errno } from './errno.js';
 import { createTable, openStandardFiles, setProgram } from './files/index.js';
 import type { KernelCpu } from './kernel-cpu.js';
-import { createMm } from './memory/mm.js';
-import { forcePage } from './memory/fault.js';
-import { Mm } from './memory/mm-layout.js';
-import { addRegion, removeRegion } from './memory/region.js';
-import { VmFlag } from './memory/vma.js';
+import { createMm, loadTarget, mapVdso, setHeap } from './memory/index.js';
 import { initTaskPkeys } from './pkeys/lifetime.js';
 import { randomBytes } from './random.js';
 import { createTask, Process, Task } from './task.js';
@@ -56,7 +50,10 @@ export function startProgram(k: KernelCpu, mmu: Mmu, start: ProgramStart): numbe
   randomBytes(memory, random);
   const file = ProgramFile.open(path);
   try {
-    const loaded = loadProgram(new LoadIntoMm(mmu, mm), file, {
+    const { dev, ino } = fstatSync(file.fd);
+    const identity = { device: dev, inode: ino, path: realpathSync(path) };
+    const vdso = mapVdso(mmu, mm);
+    const loaded = loadProgram(loadTarget(mmu, mm, identity), file, {
       argv: [path, ...start.args],
       envp: start.env,
       ...ids,
@@ -64,13 +61,13 @@ export function startProgram(k: KernelCpu, mmu: Mmu, start: ProgramStart): numbe
       pku: k.cpu.hasPku,
       cpuCount: memory.load32(MACHINE + Machine.cpuCount),
       minSigStack: SIGNAL_FRAME_BYTES,
+      ...(vdso === 0 ? {} : { vdso }),
     });
     const table = createTable(memory, process.cwd(), process.umask());
     const task = createTask(memory);
     if (table === 0 || task === 0 || !openStandardFiles(memory, table)) throw tooSmall();
     if (!setProgram(memory, table, loaded)) throw tooSmall();
-    memory.f64[(mm + Mm.startBrk) >>> 3] = loaded.brk;
-    memory.f64[(mm + Mm.brk) >>> 3] = loaded.brk;
+    setHeap(memory, mm, loaded.brk);
 
     const owner = memory.loadU32(task + Task.process);
     memory.store32(owner + Process.mm, mm);
@@ -91,43 +88,5 @@ export function startProgram(k: KernelCpu, mmu: Mmu, start: ProgramStart): numbe
     return loaded.base;
   } finally {
     file.close();
-  }
-}
-
-/** The loader's view of an mm that nobody uses yet. */
-class LoadIntoMm implements LoadTarget {
-  constructor(
-    private readonly mmu: Mmu,
-    private readonly mm: number,
-  ) {}
-
-  map({ start, end, prot, kind }: Parameters<LoadTarget['map']>[0]): number {
-    const { mmu, mm } = this;
-    const may = VmFlag.mayRead | VmFlag.mayWrite | VmFlag.mayExec;
-    const stack = kind === 'stack' ? VmFlag.growsDown | VmFlag.stack : 0;
-    lockExclusive(mmu.memory, mm + Mm.lock);
-    let result = removeRegion(mmu, mm, start, end);
-    if (result === 0) {
-      result = addRegion(mmu, mm, { start, end, offset: start, prot, flags: may | stack, key: 0, object: 0 });
-    }
-    unlockExclusive(mmu.memory, mm + Mm.lock);
-    return result;
-  }
-
-  write(address: number, bytes: Uint8Array): number {
-    const { mmu, mm } = this;
-    const { memory } = mmu;
-    lockExclusive(memory, mm + Mm.lock);
-    let done = 0;
-    while (done < bytes.length) {
-      const inPage = (address + done) % PAGE_SIZE;
-      const count = Math.min(bytes.length - done, PAGE_SIZE - inPage);
-      const frame = forcePage(mmu, mm, address + done - inPage, true);
-      if (frame === 0) break;
-      memory.u8.set(bytes.subarray(done, done + count), frame + inPage);
-      done += count;
-    }
-    unlockExclusive(memory, mm + Mm.lock);
-    return done === bytes.length ? 0 : -Errno.ENOMEM;
   }
 }

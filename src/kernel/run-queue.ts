@@ -24,6 +24,8 @@ export const RunQueue = struct({
   /** The schedule policy's queue of tasks without a CPU, linked by Task.queueNext. Only the scheduler changes it. */
   first: 'u32',
   last: 'u32',
+  /** Atomic: 1 from the start of the machine's program (or its stop) on; CPUs that have nothing to do before wait for it. */
+  started: 'i32',
   /** Atomic: the PKRU of CPUs 0 and 1 in machines with the defect pkruShared. */
   sharedPkru: 'i32',
   /** Pointer of the first CpuSlot; see `cpuSlot`. */
@@ -38,11 +40,14 @@ export const CpuSlot = struct({
   free: 'i32',
   /** Atomic: 1 while the CPU's thread is parked at CpuState.doorbell. */
   parked: 'i32',
-  /** Atomic: 1 once the CPU's worker has started. */
+  /** Atomic: an Online. */
   online: 'i32',
   /** Monotonic ns (Clock) at which the current task began to run here, by the CPU. */
   since: 'f64',
 });
+
+/** Life of a CPU. Who takes the step from `no`, the CPU or the main thread at the machine's end, decides. */
+export const Online = { no: 0, yes: 1, never: 2 } as const;
 
 export function createRunQueue(memory: Memory, cpuCount: number, hostCores: number): void {
   const queue = heapAllocate(memory, RunQueue.size);
@@ -83,6 +88,24 @@ export function ringScheduler(memory: Memory): void {
   if (Atomics.load(memory.i32, (runQueue(memory) + RunQueue.schedulerWaits) >>> 2) !== 0) {
     Atomics.notify(memory.i32, bell);
   }
+}
+
+/** Takes the first step of a CPU's life; returns what it is then. */
+export function settleOnline(memory: Memory, id: number, online: number): number {
+  const word = (cpuSlot(memory, id) + CpuSlot.online) >>> 2;
+  return Atomics.compareExchange(memory.i32, word, Online.no, online) || online;
+}
+
+/** Lets CPUs begin that wait for the program's start. */
+export function announceStart(memory: Memory): void {
+  const word = (runQueue(memory) + RunQueue.started) >>> 2;
+  Atomics.store(memory.i32, word, 1);
+  Atomics.notify(memory.i32, word);
+}
+
+/** Waits for the program's start, or the machine's stop: `announceStart` stores first and then notifies. */
+export function waitForStart(memory: Memory): void {
+  Atomics.wait(memory.i32, (runQueue(memory) + RunQueue.started) >>> 2, 0);
 }
 
 /** Wakes a CPU that is idle, by the same order of steps: see CpuLoop's idle wait. */

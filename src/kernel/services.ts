@@ -2,8 +2,7 @@ import type { Clock } from '../cpu/clock.js';
 import type { CpuHooks, GuestCpu } from '../cpu/guest-cpu.js';
 import { CpuState, Exit, PfError, Vector } from '../cpu/state.js';
 import type { Memory } from '../memory/memory.js';
-import { Mmu } from '../mmu/mmu.js';
-import { UserMemory } from '../mmu/user-memory.js';
+import type { Mmu } from '../mmu/mmu.js';
 import type { ConsoleOutput } from './console.js';
 import type { Delivery, KernelServices } from './cpu-loop.js';
 import { SyscallDispatcher } from './dispatch.js';
@@ -14,17 +13,18 @@ import { KernelCpu } from './kernel-cpu.js';
 import {
   codeMarkedHook,
   codeWrittenHook,
+  createUserMemory,
+  dropMm,
   type FaultSignal,
-  kernelFault,
+  loadMm,
   pageFaultHook,
   userFault,
-} from './memory/fault.js';
-import { dropMm, loadMm } from './memory/mm.js';
+} from './memory/index.js';
 import { RunQueue, runQueue } from './run-queue.js';
 import { type Delivered, deliverSignals, type FatalSignal } from './signal/deliver.js';
 import { raiseException } from './signal/exceptions.js';
 import { SiCode } from './signal/numbers.js';
-import { SYSCALLS } from './syscall-table.js';
+import { syscallTable } from './syscall-table.js';
 import { mainProcess, Process, WakeReason } from './task.js';
 
 /** A protection-key fault, as the kernel saw it. */
@@ -76,10 +76,8 @@ export function createKernelCpu(
     now: () => host.clock.monotonic(),
   };
   const cpu = makeCpu(hooks);
-  const mmu = new Mmu(cpu, memory.load32(runQueue(memory) + RunQueue.hostCores));
-  const user = new UserMemory(mmu, (mm, address, access, pkru) =>
-    kernelFault(mmu, mm, address, access, pkru),
-  );
+  const user = createUserMemory(cpu, memory.load32(runQueue(memory) + RunQueue.hostCores));
+  const { mmu } = user;
   const k = new KernelCpu(cpu, user, host.clock, host.output);
   const services = new Services(k, mmu, host);
   k.exitThread = () => services.exitThread(k);
@@ -96,7 +94,7 @@ class Services implements KernelServices {
     private readonly mmu: Mmu,
     private readonly host: HostServices,
   ) {
-    this.dispatcher = new SyscallDispatcher(k, SYSCALLS);
+    this.dispatcher = new SyscallDispatcher(k, syscallTable(k.memory));
   }
 
   private readonly exitHooks: ExitHooks = {

@@ -8,6 +8,7 @@ import type { ProgramStart } from '../kernel/exec.js';
 import type { FatalSignal } from '../kernel/signal/deliver.js';
 import { signalName } from '../kernel/signal/numbers.js';
 import { sendFromHost } from '../kernel/signal/host.js';
+import { Online, settleOnline } from '../kernel/run-queue.js';
 import { mainProcess } from '../kernel/task.js';
 import { LoadError } from '../loader/load-error.js';
 import { SymbolTable } from '../loader/symbols.js';
@@ -59,7 +60,7 @@ export class Machine {
   private readonly ports: MessagePort[] = [];
   /** Settled when the scheduler has ended. */
   private readonly scheduled: Promise<void>;
-  /** Settled when all CPUs have ended. */
+  /** Settled when all CPUs have ended that ever began. */
   private running: Promise<readonly CpuEnd[]> = Promise.resolve([]);
   private readonly pieces: { fd: number; sequence: number; bytes: Uint8Array }[] = [];
   private readonly faults: KeyFault[] = [];
@@ -95,7 +96,7 @@ export class Machine {
   }
 
   /** Starts the CPUs' tasks. The first one goes to the worker that is ready first, so that is the one that loads the program. */
-  private startCpus(program: ProgramStart): Promise<readonly CpuEnd[]> {
+  private async startCpus(program: ProgramStart): Promise<readonly CpuEnd[]> {
     const ends: Promise<CpuEnd>[] = [];
     for (let id = 0; id < this.options.cpus; id++) {
       const { port1, port2 } = new MessageChannel();
@@ -107,7 +108,9 @@ export class Machine {
       end.catch(() => stopMachine(this.memory));
       ends.push(end);
     }
-    return Promise.all(ends);
+    // A CPU ends when the machine stops; those that are still being loaded then need not be waited for.
+    await Promise.race(ends);
+    return Promise.all(ends.filter((_, id) => settleOnline(this.memory, id, Online.never) === Online.yes));
   }
 
   /**
@@ -218,6 +221,7 @@ export class Machine {
     this.input?.stop();
     await Promise.allSettled([this.running, this.scheduled]);
     for (const port of this.ports) port.close();
+    // Workers that never got as far as their CPU end here.
     await Promise.all([this.pool.destroy(), this.scheduler.terminate()]);
   }
 }

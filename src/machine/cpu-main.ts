@@ -1,0 +1,53 @@
+import { writeSync } from 'node:fs';
+import { HostClock } from '../cpu/clock.js';
+import { CpuLoop, Slice } from '../kernel/cpu-loop.js';
+import { startProgram } from '../kernel/exec.js';
+import { stopMachine } from '../kernel/exit.js';
+import { createKernelCpu } from '../kernel/services.js';
+import { announceStart } from '../kernel/run-queue.js';
+import { SHARED_PKRU_BUDGET, sharePkru } from '../kernel/shared-pkru.js';
+import { LoadError } from '../loader/load-error.js';
+import { MACHINE, Machine, MachineFlag } from '../memory/layout.js';
+import type { Memory } from '../memory/memory.js';
+import { hasMutant, Mutant } from '../memory/mutants.js';
+import { Cpu } from '../translate/cpu.js';
+import { type CpuEnd, type CpuJob, type CpuMessage, FAULTS_REPORTED } from './messages.js';
+import { CapturedOutput, HostOutput } from './output.js';
+
+/** Runs one CPU until the machine stops. */
+export function runCpu(memory: Memory, { id, port, program }: CpuJob): CpuEnd {
+  const capture = (memory.load32(MACHINE + Machine.flags) & MachineFlag.captureOutput) !== 0;
+  let faults = 0;
+  const tell = (message: CpuMessage) => port.postMessage(message);
+  const { k, mmu, services } = createKernelCpu(memory, (hooks) => new Cpu(memory, id, hooks), {
+    clock: new HostClock(memory),
+    output: capture ? new CapturedOutput(memory, port) : new HostOutput(),
+    fatal: (tid, signal) => tell({ kind: 'fatal', tid, cpu: id, signal }),
+    keyFault: (fault) => {
+      if (faults++ < FAULTS_REPORTED) tell({ kind: 'fault', fault });
+    },
+    note: (line) => (capture ? tell({ kind: 'note', line }) : writeSync(2, `europa: ${line}\n`)),
+  });
+  const shared = id < 2 && hasMutant(memory, Mutant.pkruShared);
+  if (shared) sharePkru(k.cpu);
+  const loop = new CpuLoop(k, services, shared ? SHARED_PKRU_BUDGET : undefined);
+  let end: CpuEnd = {};
+  try {
+    if (!loop.online()) return end;
+    if (program) {
+      end = { base: startProgram(k, mmu, program) };
+      announceStart(memory);
+    }
+    for (let slice = loop.runSlice(); slice !== Slice.stopped; slice = loop.runSlice()) {
+      if (slice === Slice.idle) loop.idle();
+    }
+  } catch (error) {
+    // The other CPUs must not wait for this one.
+    stopMachine(memory);
+    if (!(error instanceof LoadError)) throw error;
+    end = { loadError: { path: error.path, reason: error.reason } };
+  } finally {
+    port.close();
+  }
+  return end;
+}
