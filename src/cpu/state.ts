@@ -77,6 +77,8 @@ export const CpuState = struct({
   exclusive: 'i32',
   /** 1 while one instruction may write to a page with translated code without leaving its region. */
   codeWriteAllowed: 'i32',
+  /** Seeded mode: accesses that the instruction at RIP has made; see src/translate/shared-access.ts. */
+  accesses: 'i32',
   /** Scratch arguments of helper calls. */
   arg0: 'u64',
   arg1: 'u64',

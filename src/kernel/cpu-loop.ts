@@ -51,6 +51,11 @@ export interface KernelServices {
   standStill(k: KernelCpu): void;
   /** The current thread ends because its process does. */
   exitThread(k: KernelCpu): void;
+  /**
+   * Seeded mode: guest code was left for a system call or an exception. True if another CPU is to run first; the kernel then
+   * serves it at the beginning of this CPU's next slice.
+   */
+  hold?(k: KernelCpu, exit: number): boolean;
 }
 
 /** What to do after a signal was looked at; 'gone' when the task has ended. */
@@ -64,7 +69,17 @@ export const Slice = {
   idle: 1,
   /** The machine has stopped. */
   stopped: 2,
+  /** Seeded mode: the schedule wants another CPU to run. */
+  yielded: 3,
 } as const;
+
+export interface CpuLoopState {
+  readonly task: number;
+  readonly lastTask: number;
+  readonly reschedule: boolean;
+  readonly saved: boolean;
+  readonly held: number;
+}
 
 /** Instructions between two looks at the clock of seeded mode; in parallel mode only interrupts matter. */
 export const BUDGET = 0x4000_0000;
@@ -95,6 +110,8 @@ export class CpuLoop {
   private reschedule = false;
   /** Whether the loaded task's registers are saved since it last ran. */
   private saved = false;
+  /** The Exit that is to be served first; Exit.next for none. */
+  private held: number = Exit.next;
 
   constructor(
     private readonly k: KernelCpu,
@@ -140,10 +157,18 @@ export class CpuLoop {
       }
     }
     for (;;) {
-      if (!this.enterUser(call)) return this.stopped() ? Slice.stopped : Slice.idle;
-      this.saved = false;
-      const exit = cpu.run();
-      enterKernel(memory, this.base);
+      let exit = this.held;
+      this.held = Exit.next;
+      if (exit === Exit.next) {
+        if (!this.enterUser(call)) return this.stopped() ? Slice.stopped : Slice.idle;
+        this.saved = false;
+        exit = cpu.run();
+        enterKernel(memory, this.base);
+        if (services.hold?.(k, exit)) {
+          this.held = exit;
+          return Slice.yielded;
+        }
+      }
       call = -1;
       let delivery: Delivery = 'user';
       switch (exit) {
@@ -158,6 +183,8 @@ export class CpuLoop {
         case Exit.unimplemented:
           delivery = services.unimplemented(k);
           break;
+        case Exit.yielded:
+          return Slice.yielded;
         case Exit.interrupt:
           if (memory.load32(this.base + CpuState.budget) < 0) {
             memory.store32(this.base + CpuState.budget, this.budget);
@@ -166,6 +193,18 @@ export class CpuLoop {
       }
       if (!this.settle(delivery)) return Slice.idle;
     }
+  }
+
+  /** What a snapshot of the machine has to keep of this object. */
+  state(): CpuLoopState {
+    const { task, lastTask, reschedule, saved, held } = this;
+    return { task, lastTask, reschedule, saved, held };
+  }
+
+  restore(state: CpuLoopState): void {
+    Object.assign(this, state);
+    this.k.task = state.task;
+    this.k.process = state.task === 0 ? 0 : this.memory.loadU32(state.task + Task.process);
   }
 
   /** Whether the machine stops. */
@@ -362,7 +401,7 @@ export class CpuLoop {
    * Saves the sleeping task's registers, so that the scheduler may give the CPU to another.
    * @returns false if it was woken meanwhile
    */
-  private park(): boolean {
+  park(): boolean {
     const { memory, task, k } = this;
     const word = loadWord(memory, task);
     if (stateOf(word) === TaskState.Asleep && cpuOf(word) === k.cpu.id) {
@@ -407,7 +446,8 @@ export class CpuLoop {
     }
   }
 
-  private mayRun(): boolean {
+  /** Whether there is something to run: a loaded task that doesn't sleep, or one in the mailbox. */
+  mayRun(): boolean {
     const { memory, k } = this;
     if (Atomics.load(memory.i32, (this.slot + CpuSlot.next) >>> 2) !== 0) return true;
     if (this.task === 0) return false;

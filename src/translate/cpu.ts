@@ -131,6 +131,8 @@ export class Cpu implements EngineCpu {
     if (!insn) return Exit.exception;
     const row = rowOf(insn);
     if (!row?.execute) return Exit.unimplemented;
+    // It reaches memory past the store buffer.
+    if (this.engine.shared?.fence(this.base) === 0) return this.memory.load32(this.base + CpuState.exit);
     if (!row.execute(this, insn)) return Exit.exception;
     const { memory, base } = this;
     memory.storeNumber(base + CpuState.rip, insn.next);

@@ -357,6 +357,22 @@ export class Emitter {
     this.c.op(Op.i32_eqz).brIf(this.faultLabel);
   }
 
+  /** Seeded mode: the schedule may switch here, before the current instruction. @param kind a SwitchPoint */
+  switchPoint(kind: number): void {
+    if (!this.seeded) return;
+    this.mayFault();
+    this.c.get(Emitter.CPU).i32(kind);
+    this.callHelper('point');
+    this.c.op(Op.i32_eqz).brIf(this.faultLabel);
+  }
+
+  /** Seeded mode: the next access is the first of an instruction, or of an element of a repeated one. */
+  firstAccess(): void {
+    if (!this.seeded) return;
+    this.c.get(Emitter.CPU).i64(this.insn.ip).mem(Op.i64_store, CpuState.rip);
+    this.c.get(Emitter.CPU).i32(0).mem(Op.i32_store, CpuState.accesses);
+  }
+
   /** Pops an address (i64); makes `size` bytes there readable and writable through `pointer` until `commit`. */
   modify(size: number, locked = false): Modify {
     const c = this.c;
@@ -371,7 +387,10 @@ export class Emitter {
     return { address, pointer, size };
   }
 
-  /** After the last store through a `modify` pointer: carries bounced bytes to their two pages. Cannot fault. */
+  /**
+   * After the last store through a `modify` pointer: carries bounced bytes to their two pages. Cannot fault; but in seeded mode
+   * it may leave the region, so that nothing else of the instruction may have happened yet.
+   */
   commit({ address, pointer, size }: Modify): void {
     if (size === 1 && !this.seeded) return;
     const c = this.c;
@@ -379,7 +398,8 @@ export class Emitter {
     c.if();
     c.get(Emitter.CPU).get(address).i32(size);
     this.callHelper('store');
-    c.op(Op.drop).end();
+    if (this.seeded) c.op(Op.i32_eqz).brIf(this.faultLabel).end();
+    else c.op(Op.drop).end();
   }
 
   /** Pops a pointer; pushes the `size` bytes it points to, zero-extended to their width. */
@@ -474,6 +494,7 @@ export class Emitter {
     this.faultPrepared = true;
     this.c.i32(this.insn.ip - this.entry).set(this.ipLocal);
     this.c.i32(this.left).set(this.leftLocal);
+    this.firstAccess();
   }
 
   /** Leaves the region with an exception at this instruction. */

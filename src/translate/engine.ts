@@ -46,7 +46,7 @@ export class Engine {
   /** @param shared makes this the engine of a seeded machine: all accesses to guest memory go through it */
   constructor(
     readonly memory: Memory,
-    private readonly shared: SharedAccess | null = null,
+    readonly shared: SharedAccess | null = null,
   ) {
     const env = { m: memory.wasm, t: this.cache.table, p: this.pkru };
     const cpu = (base: number) => this.cpus.get(base >>> 0)!;
@@ -68,6 +68,7 @@ export class Engine {
           shared[name](base >>> 0, address, size);
       }
       helpers.fence = (base: number) => shared.fence(base >>> 0);
+      helpers.point = (base: number, kind: number) => shared.point(base >>> 0, kind);
       // Whole runs at once would hide the accesses from the schedule: one element at a time, then.
       helpers.bulkCopy = helpers.bulkFill = () => 0n;
     }

@@ -15,6 +15,8 @@ export const HELPERS = {
   modifyLocked: { params: [i32, i64, i32], results: [i32] },
   /** (cpu) -> 1, or 0 to leave the region: MFENCE and the like in seeded mode. */
   fence: { params: [i32], results: [i32] },
+  /** (cpu, SwitchPoint) -> 1, or 0 to leave the region: seeded mode only. */
+  point: { params: [i32, i32], results: [i32] },
   /** (op, dst, src, src2) -> the six arithmetic flags: src/cpu/flags.ts. */
   flags: { params: [i32, i64, i64, i64], results: [i32] },
   /** High halves of 64x64-bit products. */

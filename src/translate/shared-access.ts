@@ -6,6 +6,9 @@
  * (see src/mmu/walk.ts) or `yielded`, after which the instruction runs again from its start. An instruction with several accesses then repeats
  * the first ones: whoever switches in the middle must answer those from what they read before.
  *
+ * Emitted code sets CpuState.rip to the instruction and CpuState.accesses to 0 before the first access of each (of each element
+ * of a repeated one), so that accesses can be told apart: the callee counts.
+ *
  * `cpu` is the CPU block's pointer; `address` comes as a signed 64-bit integer.
  */
 export interface SharedAccess {
@@ -19,4 +22,14 @@ export interface SharedAccess {
   modifyLocked(cpu: number, address: bigint, size: number): number;
   /** All earlier stores of the CPU are done; returns 1. */
   fence(cpu: number): number;
+  /** A place other than an access where the schedule may switch; returns 1. */
+  point(cpu: number, kind: number): number;
 }
+
+/** What a switch point is that is no access. */
+export const SwitchPoint = {
+  /** PAUSE: the thread waits for another. */
+  pause: 0,
+  /** WRPKRU; nothing of it has happened. */
+  wrpkru: 1,
+} as const;

@@ -47,6 +47,7 @@ type Kind = 'movs' | 'stos' | 'lods' | 'scas' | 'cmps';
 function element(e: Emitter, insn: Insn, kind: Kind, size: number, step: number): void {
   const c = e.c;
   const type = width(size).type;
+  if (insn.rep || insn.repne) e.firstAccess();
   const load = (register: number) => {
     e.ea(operand(insn, register));
     e.load(size);

@@ -10,11 +10,16 @@ import { Emitter } from '../emitter.js';
 import type { Insn } from '../insn.js';
 import { type Row, raiseException } from '../row.js';
 import { effectiveAddress, instructionMemory } from '../execute.js';
+import { SwitchPoint } from '../shared-access.js';
 import { moveStackPointer, peekValue, pushValue } from './move.js';
 
 /** NOP and hints, RDPKRU and WRPKRU, PUSHF and POPF, CPUID, RDTSC, XGETBV, the XSAVE family. */
 
 function nothing(): void {}
+
+function pause(e: Emitter): void {
+  e.switchPoint(SwitchPoint.pause);
+}
 
 /** ECX (and EDX for WRPKRU) must be 0: SDM vol. 2, RDPKRU, WRPKRU. */
 function requireZero(e: Emitter, register: number): void {
@@ -32,6 +37,7 @@ function rdpkru(e: Emitter): void {
 function wrpkru(e: Emitter): void {
   requireZero(e, Gpr.rcx);
   requireZero(e, Gpr.rdx);
+  e.switchPoint(SwitchPoint.wrpkru);
   e.c.get(e.gpr(Gpr.rax)).op(Op.i32_wrap_i64);
   e.writePkru();
 }
@@ -169,7 +175,7 @@ export const rows: readonly Row[] = [
   { mnemonic: Mnemonic.Nop, lower: nothing },
   { mnemonic: Mnemonic.Endbr64, lower: nothing },
   { mnemonic: Mnemonic.Endbr32, lower: nothing },
-  { mnemonic: Mnemonic.Pause, lower: nothing },
+  { mnemonic: Mnemonic.Pause, lower: pause },
   { mnemonic: Mnemonic.Reservednop, lower: nothing },
   { mnemonic: Mnemonic.Prefetcht0, lower: nothing },
   { mnemonic: Mnemonic.Prefetcht1, lower: nothing },
