@@ -29,6 +29,29 @@ export const HELPERS = {
   execute: { params: [i32, i64], results: [i32] },
   /** (cpu, operation, register number or bits 79:64, bits 31:0, bits 63:32) -> result: src/cpu/x87-operations.ts. */
   x87: { params: [i32, i32, i32, i32, i32], results: [i32] },
+  /** Common x87 instructions: src/translate/x87-runtime.ts, x87-arithmetic.ts. Loads: (cpu, value), of 80 bits in two parts. */
+  x87LoadF32: { params: [i32, i32], results: [] },
+  x87LoadF64: { params: [i32, i64], results: [] },
+  x87LoadF80: { params: [i32, i64, i32], results: [] },
+  x87LoadI64: { params: [i32, i64], results: [] },
+  /** (cpu, operation, whether to pop, or options) -> 1 if there is something to store: X87.result, X87.defer. */
+  x87StoreF32: { params: [i32, i32, i32], results: [i32] },
+  x87StoreF64: { params: [i32, i32, i32], results: [i32] },
+  x87StoreF80: { params: [i32], results: [i32] },
+  x87StoreInteger: { params: [i32, i32, i32], results: [i32] },
+  /** (cpu, i) */
+  x87Exchange: { params: [i32, i32], results: [] },
+  x87LoadRegister: { params: [i32, i32], results: [] },
+  /** (cpu, operation, i, whether to pop) */
+  x87StoreRegister: { params: [i32, i32, i32, i32], results: [] },
+  /** (cpu, operation, bits of sign and exponent to keep, bits to flip) */
+  x87Sign: { params: [i32, i32, i32, i32], results: [] },
+  /** (cpu, operation, kind, i | bits of an f64 | bits of an f32) */
+  x87Arithmetic: { params: [i32, i32, i32, i32], results: [] },
+  x87ArithmeticF64: { params: [i32, i32, i32, i64], results: [] },
+  x87ArithmeticF32: { params: [i32, i32, i32, i32], results: [] },
+  /** (cpu, operation, options, i) -> ZF, PF, CF */
+  x87Compare: { params: [i32, i32, i32, i32], results: [i32] },
   /** (cpu, operation, imm, a, b) -> result, and 1 if it raised the exception in CpuState instead: src/translate/sse-operations.ts. */
   sse: { params: [i32, i32, i32, v128, v128], results: [v128, i32] },
   /** PCMPxSTRx and CRC32: src/translate/sse-strings.ts. */

@@ -8,15 +8,19 @@ import { FCW_DEFAULT } from '../../cpu/xsave.js';
 import type { InstructionMemory } from '../../cpu/xsave-instructions.js';
 import { Op, Type } from '../../wasm/opcodes.js';
 import { Cc, Emitter } from '../emitter.js';
+import type { HelperName } from '../helpers.js';
 import { effectiveAddress, instructionMemory } from '../execute.js';
 import { type Insn, usesStackSegment } from '../insn.js';
 import { memorySize } from '../operand-size.js';
 import { type Row, raiseException } from '../row.js';
+import { ArithmeticKind, POP_AFTER, TO_CODES, TO_STI } from '../x87-arithmetic.js';
+import { POP, TRUNCATE } from '../x87-runtime.js';
 import { implied } from './move.js';
 
 /**
- * The x87 instructions. The unit's state stays in the CPU block; its operations are TypeScript (src/cpu/x87-operations.ts):
- * emitted code raises pending exceptions, accesses memory and calls them.
+ * The x87 instructions. The unit's state stays in the CPU block: emitted code raises pending exceptions, accesses memory
+ * and calls the unit's operations. Those are in TypeScript (src/cpu/x87-operations.ts), named here by X87OperationName;
+ * common ones have helpers of their own, which do the common cases in WebAssembly and call the same operation for others.
  */
 
 type Lower = (e: Emitter, insn: Insn) => void;
@@ -84,6 +88,48 @@ function fromMemory(name: X87OperationName): Lower {
   };
 }
 
+/** FLD and FILD from memory. */
+const loadFloat: Lower = (e, insn) => {
+  const { c } = e;
+  raisePending(e);
+  const size = memorySize(insn);
+  e.ea();
+  if (size === 10) {
+    e.readPointer(10);
+    const pointer = e.toTemp(Type.i32);
+    c.get(Emitter.CPU).get(pointer).mem(Op.i64_load).get(pointer).mem(Op.i32_load16_u, 8);
+    e.callHelper('x87LoadF80');
+    return;
+  }
+  e.load(size);
+  const value = e.toTemp(size === 8 ? Type.i64 : Type.i32);
+  c.get(Emitter.CPU).get(value);
+  e.callHelper(size === 8 ? 'x87LoadF64' : 'x87LoadF32');
+};
+
+const loadInteger: Lower = (e, insn) => {
+  const { c } = e;
+  raisePending(e);
+  const size = memorySize(insn);
+  e.ea();
+  e.load(size);
+  if (size < 8) c.op(Op.i64_extend_i32_u);
+  if (size === 2) c.op(Op.i64_extend16_s);
+  else if (size === 4) c.op(Op.i64_extend32_s);
+  const value = e.toTemp(Type.i64);
+  c.get(Emitter.CPU).get(value);
+  e.callHelper('x87LoadI64');
+};
+
+/** FLD1, FLDZ. */
+function loadConstant(significand: bigint, exponent: number): Lower {
+  return (e) => {
+    raisePending(e);
+    e.c.get(Emitter.CPU).i64(significand).i32(exponent);
+    e.callHelper('x87LoadF80');
+  };
+}
+
 /** Faults if `size` bytes at an address (i64 local) cannot be written. */
 function probe(e: Emitter, address: number, size: number): void {
   e.c.get(Emitter.CPU).get(address).i32(size);
@@ -91,8 +137,29 @@ function probe(e: Emitter, address: number, size: number): void {
   e.c.op(Op.i32_eqz).brIf(e.faultLabel);
 }
 
+/** Calls a store's operation; pushes whether there is something to store. */
+type Convert = (e: Emitter) => void;
+
+const convert =
+  (name: X87OperationName): Convert =>
+  (e) =>
+    call(e, name, () => e.c.i32(0).i32(0).i32(0));
+
+/** The same through a helper of its own. */
+function convertBy(helper: HelperName, name: X87OperationName, options: number): Convert {
+  return (e) => {
+    e.c.get(Emitter.CPU).i32(x87Operation(name)).i32(options);
+    e.callHelper(helper);
+  };
+}
+
+const convertF80: Convert = (e) => {
+  e.c.get(Emitter.CPU);
+  e.callHelper('x87StoreF80');
+};
+
 /** A store: the operation computes value and new state, and the state is taken when the value is in memory. */
-function toMemory(name: X87OperationName): Lower {
+function toMemory(operation: Convert, twoParts = false): Lower {
   return (e, insn) => {
     const { c } = e;
     raisePending(e);
@@ -100,8 +167,8 @@ function toMemory(name: X87OperationName): Lower {
     e.ea();
     const address = e.toTemp(Type.i64);
     // FBSTP stores its ten bytes in two parts.
-    if (name === 'storeBcd') probe(e, address, 8);
-    call(e, name, () => c.i32(0).i32(0).i32(0));
+    if (twoParts) probe(e, address, 8);
+    operation(e);
     c.if();
     const pointer = e.temp(Type.i32);
     e.storeWith(address, size, (offset) => {
@@ -129,12 +196,58 @@ function toMemory(name: X87OperationName): Lower {
   };
 }
 
-/** FCOMI and its like. */
-function toFlags(name: X87OperationName): Lower {
+/** Compares ST(0) with the ST(i) that operand 1 names, or with ST(1). Pushes ZF, PF and CF. */
+function compare(e: Emitter, insn: Insn, name: X87OperationName, options: number): void {
+  raisePending(e);
+  const i = insn.ops.length > 1 ? stackRegister(insn, 1) : 1;
+  e.c.get(Emitter.CPU).i32(x87Operation(name)).i32(options).i32(i);
+  e.callHelper('x87Compare');
+}
+
+/** FCOM, FUCOM and their popping forms: to the condition codes. */
+function toCodes(name: X87OperationName, pops: number): Lower {
+  return (e, insn) => {
+    compare(e, insn, name, pops | TO_CODES);
+    e.c.op(Op.drop);
+  };
+}
+
+/** FCOMI and its like: to EFLAGS. */
+function toFlags(name: X87OperationName, pops: number): Lower {
+  return (e, insn) => {
+    compare(e, insn, name, pops);
+    e.setFlagBits();
+  };
+}
+
+const exchange: Lower = (e, insn) => {
+  raisePending(e);
+  e.c.get(Emitter.CPU).i32(stackRegister(insn, 1));
+  e.callHelper('x87Exchange');
+};
+
+/** FLD ST(i). */
+const loadRegister: Lower = (e, insn) => {
+  raisePending(e);
+  e.c.get(Emitter.CPU).i32(stackRegister(insn, 0));
+  e.callHelper('x87LoadRegister');
+};
+
+/** FST ST(i), FSTP ST(i). */
+function storeRegister(name: X87OperationName, pop: number): Lower {
   return (e, insn) => {
     raisePending(e);
-    call(e, name, () => e.c.i32(stackRegister(insn, 1)).i32(0).i32(0));
-    e.setFlagBits();
+    e.c.get(Emitter.CPU).i32(x87Operation(name)).i32(stackRegister(insn, 0)).i32(pop);
+    e.callHelper('x87StoreRegister');
+  };
+}
+
+/** FABS, FCHS. */
+function changeSign(name: X87OperationName, keep: number, flip: number): Lower {
+  return (e) => {
+    raisePending(e);
+    e.c.get(Emitter.CPU).i32(x87Operation(name)).i32(keep).i32(flip);
+    e.callHelper('x87Sign');
   };
 }
 
@@ -233,19 +346,42 @@ const ARITHMETIC = ['fadd', 'fsub', 'fsubr', 'fmul', 'fdiv', 'fdivr'] as const;
 function arithmetic(name: (typeof ARITHMETIC)[number]): Row[] {
   const code = name[0].toUpperCase() + name.slice(1);
   const integer = `Fi${name.slice(1)}`;
+  const kind = ArithmeticKind[name.slice(1) as keyof typeof ArithmeticKind];
   return [
-    ...row(`${code}_m32fp`, fromMemory(`${name}F32`)),
-    ...row(`${code}_m64fp`, fromMemory(`${name}F64`)),
+    ...row(`${code}_m32fp`, withMemory(`${name}F32`, kind)),
+    ...row(`${code}_m64fp`, withMemory(`${name}F64`, kind)),
     ...row(`${integer}_m16int ${integer}_m32int`, fromMemory(`${name}Int`)),
-    ...row(`${code}_st0_sti`, onRegisters(`${name}St0`, 1)),
-    ...row(`${code}_sti_st0`, onRegisters(`${name}Sti`, 0)),
-    ...row(`${code}p_sti_st0`, onRegisters(`${name}Pop`, 0)),
+    ...row(`${code}_st0_sti`, withRegister(`${name}St0`, kind, 1)),
+    ...row(`${code}_sti_st0`, withRegister(`${name}Sti`, kind | TO_STI, 0)),
+    ...row(`${code}p_sti_st0`, withRegister(`${name}Pop`, kind | TO_STI | POP_AFTER, 0)),
   ];
+}
+
+/** Arithmetic between ST(0) and the ST(i) that `operand` names. */
+function withRegister(name: X87OperationName, kind: number, operand: number): Lower {
+  return (e, insn) => {
+    raisePending(e);
+    e.c.get(Emitter.CPU).i32(x87Operation(name)).i32(kind).i32(stackRegister(insn, operand));
+    e.callHelper('x87Arithmetic');
+  };
+}
+
+/** Arithmetic between ST(0) and an f32 or f64 in memory. */
+function withMemory(name: X87OperationName, kind: number): Lower {
+  return (e, insn) => {
+    raisePending(e);
+    const size = memorySize(insn);
+    e.ea();
+    e.load(size);
+    const bits = e.toTemp(size === 8 ? Type.i64 : Type.i32);
+    e.c.get(Emitter.CPU).i32(x87Operation(name)).i32(kind).get(bits);
+    e.callHelper(size === 8 ? 'x87ArithmeticF64' : 'x87ArithmeticF32');
+  };
 }
 
 /** Instructions without explicit operands whose operation has their name. */
 const NAMED = [
-  ...['fld1', 'fldl2t', 'fldl2e', 'fldpi', 'fldlg2', 'fldln2', 'fldz', 'fchs', 'fabs', 'ftst', 'fxam'],
+  ...['fldl2t', 'fldl2e', 'fldpi', 'fldlg2', 'fldln2', 'ftst', 'fxam'],
   ...['fsqrt', 'frndint', 'fscale', 'fprem', 'fprem1', 'fxtract'],
   ...['f2xm1', 'fyl2x', 'fyl2xp1', 'fptan', 'fpatan', 'fsin', 'fcos', 'fsincos'],
 ] as X87OperationName[];
@@ -264,52 +400,52 @@ const CONDITIONS: readonly (readonly [string, number])[] = [
 export const rows: readonly Row[] = [
   ...ARITHMETIC.flatMap(arithmetic),
   ...NAMED.flatMap((name) => row(name[0].toUpperCase() + name.slice(1), onRegisters(name))),
-  ...row('Fld_m32fp', fromMemory('loadF32')),
-  ...row('Fld_m64fp', fromMemory('loadF64')),
-  ...row('Fld_m80fp', fromMemory('loadF80')),
-  ...row('Fild_m16int Fild_m32int', fromMemory('loadI32')),
-  ...row('Fild_m64int', fromMemory('loadI64')),
+  ...row('Fld_m32fp Fld_m64fp Fld_m80fp', loadFloat),
+  ...row('Fild_m16int Fild_m32int Fild_m64int', loadInteger),
+  ...row('Fld1', loadConstant(1n << 63n, 0x3fff)),
+  ...row('Fldz', loadConstant(0n, 0)),
   ...row('Fbld_m80bcd', fromMemory('loadBcd')),
-  ...row('Fst_m32fp', toMemory('storeF32')),
-  ...row('Fstp_m32fp', toMemory('storeF32Pop')),
-  ...row('Fst_m64fp', toMemory('storeF64')),
-  ...row('Fstp_m64fp', toMemory('storeF64Pop')),
-  ...row('Fstp_m80fp', toMemory('storeF80')),
-  ...row('Fist_m16int', toMemory('storeI16')),
-  ...row('Fistp_m16int', toMemory('storeI16Pop')),
-  ...row('Fist_m32int', toMemory('storeI32')),
-  ...row('Fistp_m32int', toMemory('storeI32Pop')),
-  ...row('Fistp_m64int', toMemory('storeI64Pop')),
-  ...row('Fisttp_m16int', toMemory('truncateI16')),
-  ...row('Fisttp_m32int', toMemory('truncateI32')),
-  ...row('Fisttp_m64int', toMemory('truncateI64')),
-  ...row('Fbstp_m80bcd', toMemory('storeBcd')),
-  ...row('Fld_sti', onRegisters('loadRegister', 0)),
-  ...row('Fst_sti', onRegisters('storeRegister', 0)),
-  ...row('Fstp_sti Fstp_sti_DFD0 Fstp_sti_DFD8', onRegisters('storeRegisterPop', 0)),
-  ...row('Fxch_st0_sti Fxch_st0_sti_DDC8 Fxch_st0_sti_DFC8', onRegisters('exchange', 1)),
+  ...row('Fst_m32fp', toMemory(convertBy('x87StoreF32', 'storeF32', 0))),
+  ...row('Fstp_m32fp', toMemory(convertBy('x87StoreF32', 'storeF32Pop', 1))),
+  ...row('Fst_m64fp', toMemory(convertBy('x87StoreF64', 'storeF64', 0))),
+  ...row('Fstp_m64fp', toMemory(convertBy('x87StoreF64', 'storeF64Pop', 1))),
+  ...row('Fstp_m80fp', toMemory(convertF80)),
+  ...row('Fist_m16int', toMemory(convertBy('x87StoreInteger', 'storeI16', 16))),
+  ...row('Fistp_m16int', toMemory(convertBy('x87StoreInteger', 'storeI16Pop', 16 | POP))),
+  ...row('Fist_m32int', toMemory(convertBy('x87StoreInteger', 'storeI32', 32))),
+  ...row('Fistp_m32int', toMemory(convertBy('x87StoreInteger', 'storeI32Pop', 32 | POP))),
+  ...row('Fistp_m64int', toMemory(convertBy('x87StoreInteger', 'storeI64Pop', 64 | POP))),
+  ...row('Fisttp_m16int', toMemory(convertBy('x87StoreInteger', 'truncateI16', 16 | POP | TRUNCATE))),
+  ...row('Fisttp_m32int', toMemory(convertBy('x87StoreInteger', 'truncateI32', 32 | POP | TRUNCATE))),
+  ...row('Fisttp_m64int', toMemory(convertBy('x87StoreInteger', 'truncateI64', 64 | POP | TRUNCATE))),
+  ...row('Fbstp_m80bcd', toMemory(convert('storeBcd'), true)),
+  ...row('Fld_sti', loadRegister),
+  ...row('Fst_sti', storeRegister('storeRegister', 0)),
+  ...row('Fstp_sti Fstp_sti_DFD0 Fstp_sti_DFD8', storeRegister('storeRegisterPop', 1)),
+  ...row('Fxch_st0_sti Fxch_st0_sti_DDC8 Fxch_st0_sti_DFC8', exchange),
+  ...row('Fchs', changeSign('fchs', 0xffff, 0x8000)),
+  ...row('Fabs', changeSign('fabs', 0x7fff, 0)),
   ...row('Ffree_sti', onRegisters('free', 0)),
   ...row('Ffreep_sti', onRegisters('freePop', 0)),
   ...row('Fincstp', onRegisters('incstp')),
   ...row('Fdecstp', onRegisters('decstp')),
-  ...row('Fcom_st0_sti Fcom_st0_sti_DCD0', onRegisters('fcom', 1)),
-  ...row('Fcomp_st0_sti Fcomp_st0_sti_DCD8 Fcomp_st0_sti_DED0', onRegisters('fcomPop', 1)),
-  ...row('Fucom_st0_sti', onRegisters('fucom', 1)),
-  ...row('Fucomp_st0_sti', onRegisters('fucomPop', 1)),
+  ...row('Fcom_st0_sti Fcom_st0_sti_DCD0', toCodes('fcom', 0)),
+  ...row('Fcomp_st0_sti Fcomp_st0_sti_DCD8 Fcomp_st0_sti_DED0', toCodes('fcomPop', 1)),
+  ...row('Fucom_st0_sti', toCodes('fucom', 0)),
+  ...row('Fucomp_st0_sti', toCodes('fucomPop', 1)),
   ...row('Fcom_m32fp', fromMemory('fcomF32')),
   ...row('Fcomp_m32fp', fromMemory('fcomF32Pop')),
   ...row('Fcom_m64fp', fromMemory('fcomF64')),
   ...row('Fcomp_m64fp', fromMemory('fcomF64Pop')),
   ...row('Ficom_m16int Ficom_m32int', fromMemory('fcomInt')),
   ...row('Ficomp_m16int Ficomp_m32int', fromMemory('fcomIntPop')),
-  ...row('Fcomi_st0_sti', toFlags('fcomi')),
-  ...row('Fcomip_st0_sti', toFlags('fcomiPop')),
-  ...row('Fucomi_st0_sti', toFlags('fucomi')),
-  ...row('Fucomip_st0_sti', toFlags('fucomiPop')),
+  ...row('Fcomi_st0_sti', toFlags('fcomi', 0)),
+  ...row('Fcomip_st0_sti', toFlags('fcomiPop', 1)),
+  ...row('Fucomi_st0_sti', toFlags('fucomi', 0)),
+  ...row('Fucomip_st0_sti', toFlags('fucomiPop', 1)),
   ...CONDITIONS.flatMap(([name, cc]) => row(`Fcmov${name}_st0_sti`, conditionalMove(cc))),
-  // Both compare with ST(1).
-  ...row('Fcompp', withSecond('fcomPopPop')),
-  ...row('Fucompp', withSecond('fucomPopPop')),
+  ...row('Fcompp', toCodes('fcomPopPop', 2)),
+  ...row('Fucompp', toCodes('fucomPopPop', 2)),
   ...row('Fnop Wait', raisePending),
   ...row('Fldcw_m2byte', loadControl),
   ...row('Fnstcw_m2byte', storeWord(CpuState.fcw)),
@@ -324,11 +460,3 @@ export const rows: readonly Row[] = [
   ...execute('Fnsave_m94byte Fnsave_m108byte', onEnvironment(saveState, 94, false)),
   ...execute('Frstor_m94byte Frstor_m108byte', onEnvironment(restoreState, 94, true)),
 ];
-
-function withSecond(name: X87OperationName): Lower {
-  return (e) => {
-    raisePending(e);
-    call(e, name, () => e.c.i32(1).i32(0).i32(0));
-    e.c.op(Op.drop);
-  };
-}
