@@ -17,6 +17,7 @@ import {
   type Operands,
   pairs,
   slowness,
+  smallFactor,
 } from './sse-float.js';
 import { lanes, type Lower, splat, sseRow } from './sse-operands.js';
 
@@ -32,11 +33,14 @@ interface Inline {
   bounds(e: Emitter, f: Format, r: number): void;
   /** Pushes a mask of results out of bounds or inexact. */
   inexact(e: Emitter, f: Format, r: number, o: Operands, packed: boolean): void;
+  /** Pushes lanes of ones for operands that the inline operation can't have. */
+  readonly operand: typeof denormal;
   /** Whether a isn't used. */
   readonly unary?: boolean;
 }
 
 const sum: Inline = {
+  operand: denormal,
   scalar: (e, f) => e.c.op(f.scalarAdd),
   packed: (e, f, { a, b }) => e.c.get(a).get(b).simd(f.add),
   bounds: finite,
@@ -51,6 +55,7 @@ const sum: Inline = {
 };
 
 const difference: Inline = {
+  operand: denormal,
   scalar: (e, f) => e.c.op(f.scalarSub),
   packed: (e, f, { a, b }) => e.c.get(a).get(b).simd(f.sub),
   bounds: finite,
@@ -91,13 +96,15 @@ function ordinary(e: Emitter, f: Format, r: number): void {
   e.c.simd(f.bitmask);
 }
 
+/** Without small factors no product is tiny: zeros come from zeros. */
 const product: Inline = {
+  operand: smallFactor,
   scalar: (e, f) => e.c.op(f.scalarMul),
   packed: (e, f, { a, b }) => e.c.get(a).get(b).simd(f.mul),
-  bounds: ordinary,
+  bounds: finite,
   inexact: (e, f, r, { a, b }, packed) => {
     const { c } = e;
-    ordinary(e, f, r);
+    finite(e, f, r);
     if (packed) {
       c.get(a).get(b).simd(Simd.or);
       longSignificand(e, f, e.toTemp(Type.v128));
@@ -107,6 +114,7 @@ const product: Inline = {
 };
 
 const quotient: Inline = {
+  operand: denormal,
   scalar: (e, f) => e.c.op(f.scalarDiv),
   packed: (e, f, { a, b }) => e.c.get(a).get(b).simd(f.div),
   bounds: ordinary,
@@ -123,6 +131,7 @@ const quotient: Inline = {
 };
 
 const root: Inline = {
+  operand: denormal,
   unary: true,
   scalar: (e, f) => e.c.op(f.scalarSqrt),
   packed: (e, f, { b }) => e.c.get(b).simd(f.sqrt),
@@ -143,16 +152,22 @@ function lowest(e: Emitter, f: Format, value: number): number {
   return e.toTemp(Type.v128);
 }
 
-/** Pushes a mask (i32) of denormal operands. */
-function denormalOperands(e: Emitter, f: Format, { a, b }: Operands, packed: boolean, unary = false): void {
+/** Pushes a mask (i32) of operands that the inline operation can't have. */
+function checkOperands(
+  e: Emitter,
+  f: Format,
+  { operand, unary }: Inline,
+  { a, b }: Operands,
+  packed: boolean,
+): void {
   const { c } = e;
   if (packed) {
-    denormal(e, f, b);
+    operand(e, f, b);
     if (!unary) {
-      denormal(e, f, a);
+      operand(e, f, a);
       c.simd(Simd.or);
     }
-  } else denormal(e, f, unary ? lowest(e, f, b) : pairs(e, f, a, b));
+  } else operand(e, f, unary ? lowest(e, f, b) : pairs(e, f, a, b));
   c.simd(f.bitmask);
 }
 
@@ -171,7 +186,7 @@ function arithmetic(kind: number, shape: number, inline: Inline): Lower {
       c.get(scalar).simd(f.splat);
     }
     const r = e.toTemp(Type.v128);
-    denormalOperands(e, f, o, packed, inline.unary);
+    checkOperands(e, f, inline, o, packed);
     slowness(e);
     c.if(Type.i32);
     inline.inexact(e, f, r, o, packed);
@@ -250,7 +265,7 @@ function rearranged(
     const arranged = arrange(e, o);
     inline.packed(e, f, arranged);
     const r = e.toTemp(Type.v128);
-    denormalOperands(e, f, o, true);
+    checkOperands(e, f, inline, o, true);
     slowness(e);
     c.if(Type.i32);
     inline.inexact(e, f, r, arranged, true);

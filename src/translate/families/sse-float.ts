@@ -41,8 +41,9 @@ export interface Format {
   readonly abs: number;
   /** The same operations on lanes as integers. */
   readonly intShl: number;
+  readonly intShrU: number;
   readonly intAdd: number;
-  readonly intLt: number;
+  readonly intEq: number;
   readonly intGt: number;
   readonly bitmask: number;
   /** Scalar operations. */
@@ -79,8 +80,9 @@ export const SINGLE: Format = {
   pmax: Simd.f32x4_pmax,
   abs: Simd.f32x4_abs,
   intShl: Simd.i32x4_shl,
+  intShrU: Simd.i32x4_shr_u,
   intAdd: Simd.i32x4_add,
-  intLt: Simd.i32x4_lt_s,
+  intEq: Simd.i32x4_eq,
   intGt: Simd.i32x4_gt_s,
   bitmask: Simd.i32x4_bitmask,
   scalarAdd: Op.f32_add,
@@ -115,8 +117,9 @@ export const DOUBLE: Format = {
   pmax: Simd.f64x2_pmax,
   abs: Simd.f64x2_abs,
   intShl: Simd.i64x2_shl,
+  intShrU: Simd.i64x2_shr_u,
   intAdd: Simd.i64x2_add,
-  intLt: Simd.i64x2_lt_s,
+  intEq: Simd.i64x2_eq,
   intGt: Simd.i64x2_gt_s,
   bitmask: Simd.i64x2_bitmask,
   scalarAdd: Op.f64_add,
@@ -191,27 +194,42 @@ const infinity = (f: Format) => (1n << f.bits) - leastNormal(f);
 const half = (f: Format) => 1n << (f.bits - 1n);
 
 /**
- * Pushes, for a v128 local, lanes of ones where `low <= twice the bits < high`; with `outside`, where not.
- * Moved so that `low` is the least signed number, one signed comparison checks both bounds.
+ * Pushes lanes of ones where a v128 local is not 0 but has a biased exponent below 2^n (or is 2^n's least number): twice the
+ * bits, less 1, have no bit set from the exponent's bit n on. Zeros wrap around.
  */
-function within(e: Sink, f: Format, value: number, low: bigint, high: bigint, outside: boolean): void {
+function small(e: Sink, f: Format, value: number, n: bigint): void {
   const { c } = e;
+  c.get(value).i32(1).simd(f.intShl);
+  c.v128(-1n, -1n).simd(f.intAdd);
+  c.i32(Number(f.fraction + 1n + n)).simd(f.intShrU);
+  c.v128(0n, 0n).simd(f.intEq);
+}
+
+/** Pushes lanes of ones where a v128 local is denormal, or the least normal number. */
+export function denormal(e: Sink, f: Format, value: number): void {
+  small(e, f, value, 0n);
+}
+
+/**
+ * Pushes lanes of ones where a v128 local is so small that its product with another factor that isn't could be tiny: below
+ * the root of the least normal number, but not 0.
+ */
+export function smallFactor(e: Sink, f: Format, value: number): void {
+  small(e, f, value, f.bits - f.fraction - 3n);
+}
+
+/**
+ * Pushes lanes of ones where a v128 local is not a normal number, or is the least one, to which a tiny result may have been
+ * rounded. Moved so that `low` is the least signed number, one signed comparison checks both bounds of twice the bits.
+ */
+export function extraordinary(e: Sink, f: Format, value: number): void {
+  const { c } = e;
+  const low = leastNormal(f) + 2n;
   c.get(value).i32(1).simd(f.intShl);
   splat(e, f.bytes, asUnsigned(f, half(f) - low));
   c.simd(f.intAdd);
-  splat(e, f.bytes, asUnsigned(f, half(f) + (high - low) - (outside ? 1n : 0n)));
-  c.simd(outside ? f.intGt : f.intLt);
-}
-
-/** Pushes lanes of ones where a v128 local is denormal. */
-export function denormal(e: Sink, f: Format, value: number): void {
-  // Twice the bits is even: 2 to 2^(fraction + 1) - 2.
-  within(e, f, value, 1n, leastNormal(f) - 1n, false);
-}
-
-/** Pushes lanes of ones where a v128 local is not a normal number, or is the least one, to which a tiny result may have been rounded. */
-export function extraordinary(e: Sink, f: Format, value: number): void {
-  within(e, f, value, leastNormal(f) + 2n, infinity(f), true);
+  splat(e, f.bytes, asUnsigned(f, half(f) + infinity(f) - low - 1n));
+  c.simd(f.intGt);
 }
 
 /** Pushes lanes of ones where a v128 local is infinite or NaN. */
