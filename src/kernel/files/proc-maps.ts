@@ -4,54 +4,16 @@ import { lockShared, unlockShared } from '../../memory/rwlock.js';
 import { AddressSpace } from '../../mmu/address-space.js';
 import { Pte } from '../../mmu/pte.js';
 import type { KernelCpu } from '../kernel-cpu.js';
-import { Mm } from '../memory/mm-layout.js';
-import { objectIdentity } from '../memory/object.js';
-import {
-  VmFlag,
-  vmaAt,
-  vmaCount,
-  vmaEnd,
-  vmaFlags,
-  vmaKey,
-  vmaObject,
-  vmaOffset,
-  vmaProt,
-  vmaStart,
-} from '../memory/vma.js';
+import { listMappings, type Mapping, Mm } from '../memory/index.js';
+import { VmFlag } from '../memory/vma.js';
 import { filesOf } from './links.js';
 import type { Sizes } from './proc-task.js';
-import { type MapsLine, mapsLine, smapsLines } from './proc-text.js';
-import { programNumber, programPath } from './program.js';
+import { mapsLine, smapsLines } from './proc-text.js';
+import { programNumber } from './program.js';
 
-/** Calls `visit` for the mappings of the current process, ascending, under the mm's lock. */
-function forEachMapping(k: KernelCpu, visit: (vma: number) => void): void {
-  const { memory, mm } = k;
-  lockShared(memory, mm + Mm.lock);
-  try {
-    const count = vmaCount(memory, mm);
-    for (let i = 0; i < count; i++) visit(vmaAt(memory, mm, i));
-  } finally {
-    unlockShared(memory, mm + Mm.lock);
-  }
-}
-
-function line(k: KernelCpu, vma: number): MapsLine {
-  const { memory } = k;
-  const flags = vmaFlags(memory, vma);
-  const object = vmaObject(memory, vma);
-  const file = object === 0 ? null : objectIdentity(memory, object);
-  const start = vmaStart(memory, vma);
-  const end = vmaEnd(memory, vma);
-  return {
-    start,
-    end,
-    prot: vmaProt(memory, vma),
-    shared: (flags & VmFlag.shared) !== 0,
-    offset: object === 0 ? 0 : vmaOffset(memory, vma),
-    device: file && file.inode !== 0 ? deviceText(file.device) : '00:00',
-    inode: file?.inode ?? 0,
-    name: file?.path || nameOf(k, start, end, flags),
-  };
+function line({ start, end, prot, shared, offset, file, name }: Mapping): string {
+  const device = file && file.inode !== 0 ? deviceText(file.device) : '00:00';
+  return mapsLine({ start, end, prot, shared, offset, device, inode: file?.inode ?? 0, name });
 }
 
 /** "major:minor" in hexadecimal, from st_dev. */
@@ -62,49 +24,30 @@ function deviceText(device: number): string {
   return `${hex(major)}:${hex(minor)}`;
 }
 
-/** The program's own mappings are copies of its file, made when it was loaded. */
-function nameOf(k: KernelCpu, start: number, end: number, flags: number): string {
-  const { memory, mm } = k;
-  if (flags & VmFlag.special) return '[vdso]';
-  if (flags & VmFlag.stack) return '[stack]';
-  const table = filesOf(k);
-  const imageEnd = programNumber(memory, table, 'brk');
-  if (start >= programNumber(memory, table, 'imageStart') && end <= imageEnd) {
-    return Buffer.from(programPath(memory, table), 'latin1').toString('utf8');
-  }
-  const heapEnd = memory.f64[(mm + Mm.brk) >>> 3];
-  return start < heapEnd && end > memory.f64[(mm + Mm.startBrk) >>> 3] ? '[heap]' : '';
-}
-
 /** /proc/self/maps. */
 export function mapsText(k: KernelCpu): string {
-  let text = '';
-  forEachMapping(k, (vma) => {
-    text += mapsLine(line(k, vma));
-  });
+  const text = listMappings(k.memory, k.mm).map(line).join('');
   return Buffer.from(text, 'utf8').toString('latin1');
 }
 
 /** /proc/self/smaps. */
 export function smapsText(k: KernelCpu): string {
-  const { memory } = k;
   let text = '';
-  forEachMapping(k, (vma) => {
-    const m = line(k, vma);
-    const pages = countPages(memory, memory.loadU32(k.mm + AddressSpace.root), m.start, m.end);
+  for (const mapping of listMappings(k.memory, k.mm)) {
+    const pages = countPages(k, mapping.start, mapping.end);
     text +=
-      mapsLine(m) +
+      line(mapping) +
       smapsLines({
-        size: m.end - m.start,
+        size: mapping.end - mapping.start,
         resident: pages.present * PAGE_SIZE,
         dirty: pages.dirty * PAGE_SIZE,
-        anonymous: vmaObject(memory, vma) === 0,
-        shared: m.shared,
-        protectionKey: vmaKey(memory, vma),
+        anonymous: mapping.file === null && !mapping.shared,
+        shared: mapping.shared,
+        protectionKey: mapping.key,
         pku: k.cpu.hasPku,
-        vmFlags: flagLetters(vmaProt(memory, vma), vmaFlags(memory, vma)),
+        vmFlags: flagLetters(mapping.prot, mapping.flags),
       });
-  });
+  }
   return Buffer.from(text, 'utf8').toString('latin1');
 }
 
@@ -134,7 +77,17 @@ function flagLetters(prot: number, flags: number): string {
 }
 
 /** Pages of [start, end) that have a frame, and those of them that were written. */
-export function countPages(
+function countPages(k: KernelCpu, start: number, end: number): { present: number; dirty: number } {
+  const { memory, mm } = k;
+  lockShared(memory, mm + Mm.lock);
+  try {
+    return countEntries(memory, memory.loadU32(mm + AddressSpace.root), start, end);
+  } finally {
+    unlockShared(memory, mm + Mm.lock);
+  }
+}
+
+function countEntries(
   memory: Memory,
   root: number,
   start: number,
@@ -173,19 +126,15 @@ function index(address: number, shift: number): number {
 
 /** What /proc/self/status and statm add up. */
 export function sizesOf(k: KernelCpu): Sizes {
-  const { memory } = k;
-  const code = programNumber(memory, filesOf(k), 'codeStart');
+  const code = programNumber(k.memory, filesOf(k), 'codeStart');
   const sizes = { virtual: 0, resident: 0, data: 0, stack: 0, code: 0 };
-  forEachMapping(k, (vma) => {
-    const start = vmaStart(memory, vma);
-    const bytes = vmaEnd(memory, vma) - start;
-    const flags = vmaFlags(memory, vma);
+  for (const { start, end, prot, flags, shared } of listMappings(k.memory, k.mm)) {
+    const bytes = end - start;
     sizes.virtual += bytes;
-    sizes.resident +=
-      PAGE_SIZE * countPages(memory, memory.loadU32(k.mm + AddressSpace.root), start, start + bytes).present;
+    sizes.resident += PAGE_SIZE * countPages(k, start, end).present;
     if (flags & VmFlag.stack) sizes.stack += bytes;
     else if (start === code) sizes.code += bytes;
-    else if (vmaProt(memory, vma) & 2 && !(flags & VmFlag.shared)) sizes.data += bytes;
-  });
+    else if (prot & 2 && !shared) sizes.data += bytes;
+  }
   return sizes;
 }
