@@ -249,7 +249,8 @@ function crosses(c: Code, address: number, size: number): void {
 
 /**
  * Sets `first` to the bytes before the page boundary and `second` to the boundary's address. An access that runs into the
- * non-canonical range raises its exception before anything is translated.
+ * non-canonical range raises its exception before anything is translated; the upper two bytes of an x87 operand of ten are
+ * an access of their own.
  */
 function split(c: Code, address: number, first: number, second: number, translate: number): void {
   c.i32(0)
@@ -261,6 +262,7 @@ function split(c: Code, address: number, first: number, second: number, translat
     .set(first);
   c.get(address).get(first).op(Op.i64_extend_i32_u).op(Op.i64_add).tee(second);
   c.i64(0x8000_0000_0000).op(Op.i64_eq);
+  c.get(2).i32(10).op(Op.i32_ne).get(first).i32(8).op(Op.i32_lt_u).op(Op.i32_or).op(Op.i32_and);
   c.if().get(0).get(second).i32(Access.read).call(translate).ret().end();
 }
 

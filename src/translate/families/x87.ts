@@ -159,15 +159,13 @@ const convertF80: Convert = (e) => {
 };
 
 /** A store: the operation computes value and new state, and the state is taken when the value is in memory. */
-function toMemory(operation: Convert, twoParts = false): Lower {
+function toMemory(operation: Convert): Lower {
   return (e, insn) => {
     const { c } = e;
     raisePending(e);
     const size = memorySize(insn);
     e.ea();
     const address = e.toTemp(Type.i64);
-    // FBSTP stores its ten bytes in two parts.
-    if (twoParts) probe(e, address, 8);
     operation(e);
     c.if();
     const pointer = e.temp(Type.i32);
@@ -418,7 +416,7 @@ export const rows: readonly Row[] = [
   ...row('Fisttp_m16int', toMemory(convertBy('x87StoreInteger', 'truncateI16', 16 | POP | TRUNCATE))),
   ...row('Fisttp_m32int', toMemory(convertBy('x87StoreInteger', 'truncateI32', 32 | POP | TRUNCATE))),
   ...row('Fisttp_m64int', toMemory(convertBy('x87StoreInteger', 'truncateI64', 64 | POP | TRUNCATE))),
-  ...row('Fbstp_m80bcd', toMemory(convert('storeBcd'), true)),
+  ...row('Fbstp_m80bcd', toMemory(convert('storeBcd'))),
   ...row('Fld_sti', loadRegister),
   ...row('Fst_sti', storeRegister('storeRegister', 0)),
   ...row('Fstp_sti Fstp_sti_DFD0 Fstp_sti_DFD8', storeRegister('storeRegisterPop', 1)),
