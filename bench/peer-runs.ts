@@ -157,8 +157,11 @@ export function parseRun(text: string, program: string): ProgramRun {
   run.wallSeconds = Number(end[2]);
   run.maxRssKib = Number(end[3]);
   if (end[1] === 'timeout') return { ...run, failure: 'time limit' };
-  if (end[1] !== '0')
-    return { ...run, failure: `status ${end[1]}${words.length > 0 ? `: ${words.at(-1)}` : ''}` };
+  if (end[1] !== '0') {
+    // The line that names the error; where none does, the last one.
+    const reason = words.find((line) => /error\b/i.test(line)) ?? words.at(-1);
+    return { ...run, failure: `status ${end[1]}${reason === undefined ? '' : `: ${reason}`}` };
+  }
   for (const line of lines) {
     const timing = line.match(/^T (\S+) (?:(unsupported)|(\d+\.\d+) (\d+))$/);
     if (timing) {

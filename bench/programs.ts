@@ -46,6 +46,7 @@ export const benchPrograms: readonly BenchProgram[] = [
     'pkey_mprotect_1',
     'pkey_mprotect_16',
     'pkey_mprotect_4096',
+    'pkey_mprotect_1_touch',
     'pkey_mprotect_16_touch',
   ]),
   program('pkey', 'pkey_fault'),

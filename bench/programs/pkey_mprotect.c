@@ -20,18 +20,18 @@ static void batch_touching(int64_t operations) {
 }
 
 int main(void) {
-  static const char *names[] = {"pkey_mprotect_1", "pkey_mprotect_16", "pkey_mprotect_4096", "pkey_mprotect_16_touch"};
+  static const char *names[] = {"pkey_mprotect_1", "pkey_mprotect_16", "pkey_mprotect_4096", "pkey_mprotect_1_touch", "pkey_mprotect_16_touch"};
   area = mmap(0, 4096 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (area == MAP_FAILED) die("mmap");
   keys[0] = key_alloc(0), keys[1] = key_alloc(0);
   if (keys[1] < 0) {
-    for (int i = 0; i < 4; i++) unsupported(names[i]);
+    for (int i = 0; i < 5; i++) unsupported(names[i]);
     return 0;
   }
   memset(area, 1, 4096 * 4096);
-  for (int i = 0; i < 4; i++) {
-    pages = (size_t[]){1, 16, 4096, 16}[i];
-    measure(names[i], i == 3 ? batch_touching : batch, i == 2 ? 1 : 100);
+  for (int i = 0; i < 5; i++) {
+    pages = (size_t[]){1, 16, 4096, 1, 16}[i];
+    measure(names[i], i >= 3 ? batch_touching : batch, i == 2 ? 1 : 100);
   }
   return 0;
 }
