@@ -1,4 +1,5 @@
 import { waitForStart } from '../kernel/run-queue.js';
+import { MACHINE, Machine } from '../memory/layout.js';
 import { Memory } from '../memory/memory.js';
 import type { CpuEnd, CpuJob } from './messages.js';
 
@@ -9,6 +10,7 @@ import type { CpuEnd, CpuJob } from './messages.js';
 export async function runCpuWorker(job: CpuJob): Promise<CpuEnd> {
   const memory = new Memory(job.memory);
   if (!job.program) waitForStart(memory);
+  if (memory.load32(MACHINE + Machine.stopping) !== 0) return {};
   const { runCpu } = await import('./cpu-main.js');
   return runCpu(memory, job);
 }

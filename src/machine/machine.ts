@@ -60,8 +60,8 @@ export class Machine {
   private readonly ports: MessagePort[] = [];
   /** Settled when the scheduler has ended. */
   private readonly scheduled: Promise<void>;
-  /** Settled when all CPUs have ended that ever began. */
-  private running: Promise<readonly CpuEnd[]> = Promise.resolve([]);
+  /** The CPUs' tasks, which end when the machine stops. */
+  private readonly ends: Promise<CpuEnd>[] = [];
   private readonly pieces: { fd: number; sequence: number; bytes: Uint8Array }[] = [];
   private readonly faults: KeyFault[] = [];
   private readonly notes: string[] = [];
@@ -96,8 +96,8 @@ export class Machine {
   }
 
   /** Starts the CPUs' tasks. The first one goes to the worker that is ready first, so that is the one that loads the program. */
-  private async startCpus(program: ProgramStart): Promise<readonly CpuEnd[]> {
-    const ends: Promise<CpuEnd>[] = [];
+  private startCpus(program?: ProgramStart): void {
+    this.used = true;
     for (let id = 0; id < this.options.cpus; id++) {
       const { port1, port2 } = new MessageChannel();
       port1.on('message', (message: CpuMessage) => this.hear(message));
@@ -106,11 +106,16 @@ export class Machine {
       const end: Promise<CpuEnd> = this.pool.run(job, { transferList: [port2] });
       // One CPU that fails ends the machine, so that the others end too.
       end.catch(() => stopMachine(this.memory));
-      ends.push(end);
+      this.ends.push(end);
     }
-    // A CPU ends when the machine stops; those that are still being loaded then need not be waited for.
-    await Promise.race(ends);
-    return Promise.all(ends.filter((_, id) => settleOnline(this.memory, id, Online.never) === Online.yes));
+  }
+
+  /** Settled when all CPUs have ended that ever began: one that is still being loaded when the machine stops never does. */
+  private async cpusEnded(): Promise<readonly CpuEnd[]> {
+    await Promise.race(this.ends);
+    return Promise.all(
+      this.ends.filter((_, id) => settleOnline(this.memory, id, Online.never) === Online.yes),
+    );
   }
 
   /**
@@ -133,14 +138,13 @@ export class Machine {
     env: Readonly<Record<string, string | undefined>> = process.env,
   ): Promise<RunResult> {
     if (this.used || this.closed) throw new Error('a machine runs one program');
-    this.used = true;
     const { memory, options } = this;
     const begin = performance.now();
     const inherit = options.stdin === 'inherit';
     describeStreams(memory, inherit, options.stdout === 'capture');
     const variables = Object.entries(env).filter(([, value]) => value !== undefined);
     const environment = variables.map(([name, value]) => `${name}=${value}`);
-    this.running = this.startCpus({ path, args: argv, env: environment });
+    this.startCpus({ path, args: argv, env: environment });
     if (options.stdin === 'inherit') {
       this.input = new InputPump(memory);
       void this.input.run();
@@ -149,7 +153,7 @@ export class Machine {
     }
     let ends: readonly CpuEnd[] = [];
     try {
-      ends = await this.running;
+      ends = await this.cpusEnded();
       await this.scheduled;
     } finally {
       this.drain();
@@ -219,9 +223,10 @@ export class Machine {
     stopMachine(this.memory);
     // Whatever waits for input in this thread ends.
     this.input?.stop();
-    await Promise.allSettled([this.running, this.scheduled]);
+    // A worker that is terminated while it loads its modules leaves their files open, so each gets to the end of its task.
+    if (!this.used) this.startCpus();
+    await Promise.allSettled([...this.ends, this.scheduled]);
     for (const port of this.ports) port.close();
-    // Workers that never got as far as their CPU end here.
     await Promise.all([this.pool.destroy(), this.scheduler.terminate()]);
   }
 }

@@ -26,7 +26,8 @@ const PATIENCE = 2;
 
 /**
  * Runs a program as a shell would see it: the host's standard streams, signals passed on, one line on standard error if a
- * signal kills it.
+ * signal kills it. For a process that ends afterwards: the machine is not closed, because workers that were still being loaded
+ * would have to be waited for.
  * @returns its exit status, or 128 plus the signal's number
  * @throws UsageError, LoadError
  */
@@ -52,7 +53,6 @@ export async function runProgram({ path, args, statsFile, ...options }: ProgramR
   } finally {
     for (const remove of listeners) remove();
     if (stats !== null) closeSync(stats);
-    await machine.close();
   }
 }
 

@@ -55,7 +55,7 @@ describe.skipIf(!hasGcc)('programs', () => {
     programs.ud2 = scratch.compile('ud2', 'void start(long *s) { __asm__("ud2"); }');
     programs.divide = scratch.compile(
       'divide',
-      'void start(long *s) { volatile int zero = 0; s[0] = 1 / zero; }',
+      'void start(long *s) { __asm__("xor %ecx, %ecx\\n div %ecx"); }',
     );
     programs.hlt = scratch.compile('hlt', 'void start(long *s) { __asm__("hlt"); }');
     programs.recursion = scratch.compile(
