@@ -189,6 +189,9 @@ export const rows: readonly Row[] = [
   { mnemonic: Mnemonic.Btc, lower: bit('complement') },
   { mnemonic: Mnemonic.Bsf, lower: scan(true) },
   { mnemonic: Mnemonic.Bsr, lower: scan(false) },
+  // Without BMI1 and LZCNT, which CPUID does not offer, the prefix means nothing: compilers use it for operands that are not 0.
+  { mnemonic: Mnemonic.Tzcnt, lower: scan(true), hostDiffers: 'the host has BMI1, where it is TZCNT' },
+  { mnemonic: Mnemonic.Lzcnt, lower: scan(false), hostDiffers: 'the host has LZCNT' },
   { mnemonic: Mnemonic.Popcnt, lower: popcnt, killsFlags: true },
   { mnemonic: Mnemonic.Clc, lower: carryFlag((e) => e.c.i32(~Flag.CF).op(Op.i32_and)) },
   { mnemonic: Mnemonic.Stc, lower: carryFlag((e) => e.c.i32(Flag.CF).op(Op.i32_or)) },
