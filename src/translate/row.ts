@@ -34,6 +34,8 @@ export interface Row {
   readonly killsFlags?: boolean;
   /** Whether it can raise an exception without having a memory operand, or accesses memory implicitly. */
   readonly mayRaise?: boolean;
+  /** Why the host's processor cannot be the reference: it has a feature that CPUID does not offer here. */
+  readonly hostDiffers?: string;
   /** For the fuzzer: arithmetic flags that the host leaves in a state of its own, beyond those iced calls undefined. */
   readonly ignoreFlags?: number;
 }
