@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { CpuState } from '../cpu/state.js';
 import { PAGE_SIZE } from '../memory/memory.js';
 import { framesTotal, framesUsed } from '../mmu/frames.js';
@@ -190,9 +191,25 @@ const getIds = (real: number, effective: number) => (k: KernelCpu, r: number, e:
   putWords(k, e, Int32Array.of(id(effective)(k))) ||
   putWords(k, s, Int32Array.of(id(effective)(k)));
 
-/** The host user's supplementary groups, where the host has them. */
+/** The host user's supplementary groups. Node adds the effective group to its list, so Linux is asked directly. */
+function supplementaryGroups(): number[] {
+  try {
+    const line = /^Groups:(.*)$/m.exec(readFileSync('/proc/self/status', 'latin1'));
+    if (line)
+      return line[1]
+        .split(' ')
+        .map((word) => word.trim())
+        .filter(Boolean)
+        .map(Number);
+  } catch {
+    // No Linux host.
+  }
+  return process.getgroups?.() ?? [];
+}
+
 function getgroups(k: KernelCpu, size: number, list: number): number {
-  const groups = process.getgroups?.() ?? [id(Process.gid)(k)];
+  const groups = supplementaryGroups();
+  if (size < 0) return -Errno.EINVAL;
   if (size === 0) return groups.length;
   if (size < groups.length) return -Errno.EINVAL;
   return putWords(k, list, Int32Array.from(groups)) || groups.length;
