@@ -1,7 +1,6 @@
 import type { GuestCpu } from './guest-cpu.js';
 import { CpuState } from './state.js';
-import { ES_B, FCW_FIXED, FCW_WRITABLE } from './x87.js';
-import { FCW_DEFAULT, tagOf } from './xsave.js';
+import { ES_B, FCW_DEFAULT, FCW_FIXED, FCW_WRITABLE, summarized, tagOf } from './xsave.js';
 import type { InstructionMemory } from './xsave-instructions.js';
 
 /**
@@ -145,9 +144,8 @@ function setEnvironment({ memory, base }: GuestCpu, wide: boolean, bytes: Uint8A
   const field = (i: number): number =>
     wide ? view.getUint32(size * i, true) : view.getUint16(size * i, true);
   const fcw = (field(FCW) & FCW_WRITABLE) | FCW_FIXED;
-  const fsw = field(FSW) & ~ES_B & 0xffff;
   memory.u16[(base + CpuState.fcw) >>> 1] = fcw;
-  memory.u16[(base + CpuState.fsw) >>> 1] = (fsw & ~fcw & 0x3f) !== 0 ? fsw | ES_B : fsw;
+  memory.u16[(base + CpuState.fsw) >>> 1] = summarized(field(FSW), fcw);
   memory.u16[(base + CpuState.ftw) >>> 1] = field(FTW);
   memory.u16[(base + CpuState.fop) >>> 1] = wide ? (field(FCS_FOP) >>> 16) & 0x7ff : 0;
   memory.storeNumber(base + CpuState.fip, field(FIP));

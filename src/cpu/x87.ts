@@ -1,16 +1,12 @@
 import type { Memory } from '../memory/memory.js';
 import { C1, DE, type F80, F80_INDEFINITE, X87Env } from './softfloat/index.js';
 import { CpuState } from './state.js';
+import { ES_B } from './xsave.js';
 
-/** Status word: IE and SF of a stack fault; ES and B, which say that an unmasked exception is pending. */
+/** Status word: IE and SF of a stack fault. */
 const STACK_FAULT = 0x41;
-export const ES_B = 0x8080;
 /** Control word: mask of the invalid-operation exception. */
 const IM = 1;
-
-/** Bits of the control word that can be written, and the one that always reads as 1. */
-export const FCW_WRITABLE = 0x1f3f;
-export const FCW_FIXED = 0x40;
 
 /**
  * The x87 register stack of a CPU (SDM vol. 1, chapter 8), over the fields of its CpuState block. One object serves all

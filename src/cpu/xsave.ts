@@ -60,6 +60,11 @@ export const MXCSR_DEFAULT = 0x1f80;
 /** Bits of MXCSR that may be set. */
 export const MXCSR_MASK = 0xffff;
 export const FCW_DEFAULT = 0x037f;
+/** Bits of the x87 control word that can be written, and the one that always reads as 1. */
+export const FCW_WRITABLE = 0x1f3f;
+export const FCW_FIXED = 0x40;
+/** ES and B of the x87 status word: an unmasked exception is pending. */
+export const ES_B = 0x8080;
 
 /**
  * CpuState.mxcsrSlow for an MXCSR: bit 1 is set unless all exceptions are masked, rounding is to nearest and FTZ and DAZ are
@@ -159,11 +164,18 @@ export function saveX87(memory: Memory, base: number, image: number): void {
   }
 }
 
+/** A status word with ES and B as flags and masks have it, whatever they were: what loading it makes of it. */
+export function summarized(fsw: number, fcw: number): number {
+  const flags = fsw & ~ES_B & 0xffff;
+  return (flags & ~fcw & 0x3f) !== 0 ? flags | ES_B : flags;
+}
+
 /** The reverse of `saveX87`. */
 export function loadX87(memory: Memory, base: number, image: number): void {
   const { u16, u8, i32 } = memory;
-  const fsw = u16[(image + LegacyArea.fsw) >> 1];
-  u16[(base + CpuState.fcw) >> 1] = u16[(image + LegacyArea.fcw) >> 1];
+  const fcw = (u16[(image + LegacyArea.fcw) >> 1] & FCW_WRITABLE) | FCW_FIXED;
+  const fsw = summarized(u16[(image + LegacyArea.fsw) >> 1], fcw);
+  u16[(base + CpuState.fcw) >> 1] = fcw;
   u16[(base + CpuState.fsw) >> 1] = fsw;
   u16[(base + CpuState.fop) >> 1] = u16[(image + LegacyArea.fop) >> 1] & 0x7ff;
   copyWords(memory, base + CpuState.fip, image + LegacyArea.fip, 16);

@@ -1,10 +1,9 @@
 import { codeByName } from '../iced/library.js';
 import type { GuestCpu } from '../../cpu/guest-cpu.js';
 import { CpuState, Gpr, Vector } from '../../cpu/state.js';
-import { ES_B, FCW_FIXED, FCW_WRITABLE } from '../../cpu/x87.js';
 import { loadEnvironment, restoreState, saveState, storeEnvironment } from '../../cpu/x87-environment.js';
 import { type X87OperationName, x87Operation } from '../../cpu/x87-operations.js';
-import { FCW_DEFAULT } from '../../cpu/xsave.js';
+import { ES_B, FCW_DEFAULT, FCW_FIXED, FCW_WRITABLE } from '../../cpu/xsave.js';
 import type { InstructionMemory } from '../../cpu/xsave-instructions.js';
 import { Op, Type } from '../../wasm/opcodes.js';
 import { Cc, Emitter } from '../emitter.js';
