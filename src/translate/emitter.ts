@@ -313,7 +313,7 @@ export class Emitter {
     this.translate({ address, pointer, size, aligned, tlb: CpuState.tlbRead }, () => {
       c.get(Emitter.CPU).get(address).i32(size);
       this.callHelper('load');
-      c.tee(pointer).op(Op.i32_eqz).brIf(this.faultLabel);
+      c.tee(pointer).op(Op.i32_eqz).unlikely().brIf(this.faultLabel);
     });
     c.get(pointer);
   }
@@ -338,7 +338,7 @@ export class Emitter {
       write(CpuState.bounce);
       c.get(Emitter.CPU).get(address).i32(size);
       this.callHelper('store');
-      c.op(Op.i32_eqz).brIf(this.faultLabel).br(done);
+      c.op(Op.i32_eqz).unlikely().brIf(this.faultLabel).br(done);
     });
     c.get(pointer);
     write(0);
@@ -354,7 +354,7 @@ export class Emitter {
     this.mayFault();
     this.c.get(Emitter.CPU);
     this.callHelper('fence');
-    this.c.op(Op.i32_eqz).brIf(this.faultLabel);
+    this.c.op(Op.i32_eqz).unlikely().brIf(this.faultLabel);
   }
 
   /** Seeded mode: the schedule may switch here, before the current instruction. @param kind a SwitchPoint */
@@ -363,7 +363,7 @@ export class Emitter {
     this.mayFault();
     this.c.get(Emitter.CPU).i32(kind);
     this.callHelper('point');
-    this.c.op(Op.i32_eqz).brIf(this.faultLabel);
+    this.c.op(Op.i32_eqz).unlikely().brIf(this.faultLabel);
   }
 
   /** Seeded mode: the next access is the first of an instruction, or of an element of a repeated one. */
@@ -382,7 +382,7 @@ export class Emitter {
     this.translate({ address, pointer, size, aligned: false, tlb: CpuState.tlbWrite }, () => {
       c.get(Emitter.CPU).get(address).i32(size);
       this.callHelper(locked ? 'modifyLocked' : 'modify');
-      c.tee(pointer).op(Op.i32_eqz).brIf(this.faultLabel);
+      c.tee(pointer).op(Op.i32_eqz).unlikely().brIf(this.faultLabel);
     });
     return { address, pointer, size };
   }
@@ -394,11 +394,11 @@ export class Emitter {
   commit({ address, pointer, size }: Modify): void {
     if (size === 1 && !this.seeded) return;
     const c = this.c;
-    c.get(pointer).get(Emitter.CPU).i32(CpuState.bounce).op(Op.i32_add).op(Op.i32_eq);
+    c.get(pointer).get(Emitter.CPU).i32(CpuState.bounce).op(Op.i32_add).op(Op.i32_eq).unlikely();
     c.if();
     c.get(Emitter.CPU).get(address).i32(size);
     this.callHelper('store');
-    if (this.seeded) c.op(Op.i32_eqz).brIf(this.faultLabel).end();
+    if (this.seeded) c.op(Op.i32_eqz).unlikely().brIf(this.faultLabel).end();
     else c.op(Op.drop).end();
   }
 
@@ -452,7 +452,7 @@ export class Emitter {
       .op(Op.i64_and)
       .op(Op.i64_or);
     misaligned();
-    c.i64(0).op(Op.i64_ne);
+    c.i64(0).op(Op.i64_ne).unlikely();
     c.if();
     if (aligned) this.requireAligned(address, size);
     slow();
@@ -515,7 +515,7 @@ export class Emitter {
   /** Pops a condition (i32); raises if it is not zero. */
   raiseIf(vector: number, errorCode = 0): void {
     this.mayFault();
-    this.c.if();
+    this.c.unlikely().if();
     this.raise(vector, errorCode);
     this.c.end();
   }
@@ -765,7 +765,7 @@ export class Emitter {
     const head = new Code(1);
     head.get(Emitter.CPU).mem(Op.i32_load, CpuState.budget).tee(this.budgetLocal);
     head.get(Emitter.CPU).mem(Op.i32_load, CpuState.interrupt).op(Op.i32_or).i32(0).op(Op.i32_lt_s);
-    head.if();
+    head.unlikely().if();
     head.get(Emitter.CPU).i64(this.entry).mem(Op.i64_store, CpuState.rip);
     head.i32(Exit.interrupt).ret();
     head.end();

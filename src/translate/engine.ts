@@ -4,6 +4,7 @@ import { Frame, MACHINE, Machine } from '../memory/layout.js';
 import { type Memory, PAGE_SHIFT, PAGE_SIZE } from '../memory/memory.js';
 import { Access } from '../mmu/walk.js';
 import { type CachedRegion, CodeCache } from './code-cache.js';
+import { enableBranchHints } from '../wasm/branch-hints.js';
 import { HELPERS } from './helpers.js';
 import { disassemble } from './iced/library.js';
 import { type Insn, InsnDecoder, MAX_INSN } from './insn.js';
@@ -48,6 +49,7 @@ export class Engine {
     readonly memory: Memory,
     readonly shared: SharedAccess | null = null,
   ) {
+    enableBranchHints();
     const env = { m: memory.wasm, t: this.cache.table, p: this.pkru };
     const cpu = (base: number) => this.cpus.get(base >>> 0)!;
     const runtime = new WebAssembly.Instance(runtimeModule(), {

@@ -31,7 +31,7 @@ export function emitRegion(region: Region, chain = true, seeded = false): Uint8A
   m.importMemory('e', 'm');
   m.importTable('e', 't');
   m.importGlobal('e', 'p', Type.i32);
-  m.export('r', m.func([Type.i32], [Type.i32], body));
+  m.export('r', m.func([Type.i32], [Type.i32], body, e.c.unlikelyBranches));
   return m.finish();
 }
 
@@ -83,7 +83,8 @@ class RegionWriter {
       .mem(Op.i32_load, CpuState.interrupt)
       .op(Op.i32_or)
       .i32(0)
-      .op(Op.i32_lt_s);
+      .op(Op.i32_lt_s)
+      .unlikely();
     c.if();
     e.exitStatus(Exit.interrupt, header.start);
     c.end();

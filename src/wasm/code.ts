@@ -14,6 +14,8 @@ export class Code {
   private len = 0;
   private depth = 0;
   private readonly localTypes: number[] = [];
+  /** Offsets of the branches that `unlikely` was said of; after `finish`, counted from the function's first byte. */
+  readonly unlikelyBranches: number[] = [];
 
   /** @param params number of parameters of the function; locals are numbered after them. */
   constructor(private readonly params: number) {}
@@ -211,6 +213,12 @@ export class Code {
     return this.byte(Op.if).byte(type);
   }
 
+  /** Says of the `if` or `br_if` that is written next that its condition is rarely true. */
+  unlikely(): this {
+    this.unlikelyBranches.push(this.len);
+    return this;
+  }
+
   else(): this {
     return this.byte(Op.else);
   }
@@ -263,8 +271,13 @@ export class Code {
     }
     head.u32(runs.length);
     for (const [count, type] of runs) head.u32(count).byte(type);
-    if (prologue) head.append(prologue);
+    if (prologue) {
+      head.unlikelyBranches.push(...prologue.unlikelyBranches.map((offset) => head.len + offset));
+      head.append(prologue);
+    }
+    head.unlikelyBranches.push(...this.unlikelyBranches.map((offset) => head.len + offset));
     head.append(this).byte(Op.end);
+    this.unlikelyBranches.splice(0, Infinity, ...head.unlikelyBranches);
     return head.bytes();
   }
 

@@ -26,6 +26,7 @@ export class ModuleWriter {
   private importedFuncs = 0;
   private readonly funcTypes: number[] = [];
   private readonly bodies: Uint8Array[] = [];
+  private readonly hints: { func: number; unlikely: readonly number[] }[] = [];
   private readonly exports: { name: string; index: number }[] = [];
 
   /** The index of a signature, shared between equal ones. */
@@ -54,8 +55,17 @@ export class ModuleWriter {
     this.imports.push({ module, name, what: { kind: 'global', type } });
   }
 
-  /** Adds a function by its finished body; returns its index. */
-  func(params: readonly number[], results: readonly number[], body: Uint8Array): number {
+  /**
+   * Adds a function by its finished body; returns its index.
+   * @param unlikely offsets in the body of branches whose condition is rarely true (Code.unlikelyBranches)
+   */
+  func(
+    params: readonly number[],
+    results: readonly number[],
+    body: Uint8Array,
+    unlikely: readonly number[] = [],
+  ): number {
+    if (unlikely.length) this.hints.push({ func: this.nextFunc, unlikely });
     this.funcTypes.push(this.type(params, results));
     this.bodies.push(body);
     return this.importedFuncs + this.bodies.length - 1;
@@ -104,6 +114,17 @@ export class ModuleWriter {
         c.byte(0).u32(e.index);
       }
     });
+    // The branch-hinting proposal; engines that don't know it ignore the section.
+    if (this.hints.length) {
+      section(out, 0, (c) => {
+        string(c, 'metadata.code.branch_hint');
+        c.u32(this.hints.length);
+        for (const { func, unlikely } of this.hints) {
+          c.u32(func).u32(unlikely.length);
+          for (const offset of unlikely) c.u32(offset).u32(1).byte(0);
+        }
+      });
+    }
     section(out, 10, (c) => {
       c.u32(this.bodies.length);
       for (const body of this.bodies) c.u32(body.length).raw(body);

@@ -21,7 +21,7 @@ function compare(shape: number): Lower {
     const imm = imm8(insn, 2) & 7;
     strange(e, f, o, packed);
     e.mayFault();
-    c.if(Type.v128);
+    c.unlikely().if(Type.v128);
     callExact(e, SseKind.compare, shape, imm, o);
     c.else();
     if (!packed) c.get(o.a);
@@ -43,7 +43,7 @@ function compareFlags(kind: number, shape: number): Lower {
     const o = shapeOperands(e, insn, shape);
     strange(e, f, o, false);
     e.mayFault();
-    c.if(Type.i32);
+    c.unlikely().if(Type.i32);
     callExact(e, kind, shape, 0, o);
     c.simdLane(Simd.i32x4_extract_lane, 0);
     c.else();

@@ -88,7 +88,7 @@ function toGeneral(f: Format, bytes: 4 | 8, truncate: boolean): Lower {
       .op(Op.i32_eqz)
       .op(Op.i32_or);
     e.mayFault();
-    c.if(Type.i64);
+    c.unlikely().if(Type.i64);
     callExact(e, kind, shape, 0, { a: b, b });
     if (bytes === 8) c.simdLane(Simd.i64x2_extract_lane, 0);
     else c.simdLane(Simd.i32x4_extract_lane, 0).op(Op.i64_extend_i32_u);
@@ -129,7 +129,7 @@ function fromGeneral(f: Format, bytes: 4 | 8): Lower {
       .op(Op.i64_gt_u);
     slowIfInexact(e);
     e.mayFault();
-    c.if(Type.v128);
+    c.unlikely().if(Type.v128);
     c.get(x).simd(Simd.i64x2_splat);
     const b = e.toTemp(Type.v128);
     callExact(e, SseKind.fromI64, f.bytes === 8 ? Shape.sd : Shape.ss, 0, { a, b });
@@ -153,7 +153,7 @@ const widenScalar: Lower = (e, insn) => {
   notFinite(e, SINGLE, b);
   c.simd(Simd.or).simd(Simd.i32x4_bitmask).i32(1).op(Op.i32_and);
   e.mayFault();
-  c.if(Type.v128);
+  c.unlikely().if(Type.v128);
   callExact(e, SseKind.convert, Shape.sd, 0, { a, b });
   c.else();
   c.get(a).get(b).simdLane(Simd.f32x4_extract_lane, 0).op(Op.f64_promote_f32);
@@ -171,7 +171,7 @@ const widenPacked: Lower = (e, insn) => {
   notFinite(e, SINGLE, b);
   c.simd(Simd.or).simd(Simd.i32x4_bitmask).i32(3).op(Op.i32_and);
   e.mayFault();
-  c.if(Type.v128);
+  c.unlikely().if(Type.v128);
   callExact(e, SseKind.convert, Shape.pd, 0, { a: b, b });
   c.else();
   c.get(b).simd(Simd.f64x2_promote_low_f32x4);
@@ -201,7 +201,7 @@ function narrow(packed: boolean): Lower {
     relevant();
     c.op(Op.i32_or);
     e.mayFault();
-    c.if(Type.v128);
+    c.unlikely().if(Type.v128);
     callExact(e, SseKind.convert, packed ? Shape.ps : Shape.ss, 0, { a, b });
     c.else();
     if (packed) c.get(r);
@@ -226,7 +226,7 @@ const singlesFromI32: Lower = (e, insn) => {
   c.simd(Simd.i32x4_gt_s).simd(Simd.any_true);
   slowIfInexact(e);
   e.mayFault();
-  c.if(Type.v128);
+  c.unlikely().if(Type.v128);
   callExact(e, SseKind.fromI32, Shape.ps, 0, { a: b, b });
   c.else();
   c.get(b).simd(Simd.f32x4_convert_i32x4_s);
@@ -257,7 +257,7 @@ function toPackedI32(f: Format, truncate: boolean): Lower {
       .op(Op.i32_eqz)
       .op(Op.i32_or);
     e.mayFault();
-    c.if(Type.v128);
+    c.unlikely().if(Type.v128);
     const kind = truncate ? SseKind.truncateToI32 : SseKind.toI32;
     callExact(e, kind, f.bytes === 8 ? Shape.pd : Shape.ps, 0, { a: b, b });
     c.else();
@@ -292,7 +292,7 @@ function round(shape: number): Lower {
       c.op(Op.i32_or);
     }
     e.mayFault();
-    c.if(Type.v128);
+    c.unlikely().if(Type.v128);
     callExact(e, SseKind.round, shape, imm, o);
     c.else();
     if (packed) c.get(r);
