@@ -1,4 +1,4 @@
-import { runCpuWorker } from '../src/machine/cpu-worker.js';
+import { runCpu } from '../src/machine/cpu-worker.js';
 
 /** Thread entry of one emulated CPU, run by Piscina. */
-export default runCpuWorker;
+export default runCpu;

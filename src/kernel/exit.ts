@@ -4,7 +4,7 @@ import { lock, unlock } from '../memory/lock.js';
 import type { Memory } from '../memory/memory.js';
 import { clearChildTid, exitRobustList } from './futex.js';
 import type { KernelCpu } from './kernel-cpu.js';
-import { announceStart, CpuSlot, cpuSlot, interruptCpu, ringCpu, ringScheduler } from './run-queue.js';
+import { CpuSlot, cpuSlot, interruptCpu, ringCpu, ringScheduler } from './run-queue.js';
 import { exitPkeys } from './pkeys/lifetime.js';
 import { entryPool } from './signal/links.js';
 import { discardAll } from './signal/pending.js';
@@ -80,7 +80,6 @@ export function stopMachine(memory: Memory): void {
   }
   // A CPU may also be waiting for an exclusive access to end.
   Atomics.notify(memory.i32, (MACHINE + Machine.splitLockOwner) >>> 2);
-  announceStart(memory);
   ringScheduler(memory);
 }
 

@@ -24,8 +24,6 @@ export const RunQueue = struct({
   /** The schedule policy's queue of tasks without a CPU, linked by Task.queueNext. Only the scheduler changes it. */
   first: 'u32',
   last: 'u32',
-  /** Atomic: 1 from the start of the machine's program (or its stop) on; CPUs that have nothing to do before wait for it. */
-  started: 'i32',
   /** Atomic: the PKRU of CPUs 0 and 1 in machines with the defect pkruShared. */
   sharedPkru: 'i32',
   /** Pointer of the first CpuSlot; see `cpuSlot`. */
@@ -94,18 +92,6 @@ export function ringScheduler(memory: Memory): void {
 export function settleOnline(memory: Memory, id: number, online: number): number {
   const word = (cpuSlot(memory, id) + CpuSlot.online) >>> 2;
   return Atomics.compareExchange(memory.i32, word, Online.no, online) || online;
-}
-
-/** Lets CPUs begin that wait for the program's start. */
-export function announceStart(memory: Memory): void {
-  const word = (runQueue(memory) + RunQueue.started) >>> 2;
-  Atomics.store(memory.i32, word, 1);
-  Atomics.notify(memory.i32, word);
-}
-
-/** Waits for the program's start, or the machine's stop: `announceStart` stores first and then notifies. */
-export function waitForStart(memory: Memory): void {
-  Atomics.wait(memory.i32, (runQueue(memory) + RunQueue.started) >>> 2, 0);
 }
 
 /** Wakes a CPU that is idle, by the same order of steps: see CpuLoop's idle wait. */

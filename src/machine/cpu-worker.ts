@@ -1,16 +1,54 @@
-import { waitForStart } from '../kernel/run-queue.js';
-import { MACHINE, Machine } from '../memory/layout.js';
+import { writeSync } from 'node:fs';
+import { HostClock } from '../cpu/clock.js';
+import { CpuLoop, Slice } from '../kernel/cpu-loop.js';
+import { startProgram } from '../kernel/exec.js';
+import { stopMachine } from '../kernel/exit.js';
+import { createKernelCpu } from '../kernel/services.js';
+import { SHARED_PKRU_BUDGET, sharePkru } from '../kernel/shared-pkru.js';
+import { LoadError } from '../loader/load-error.js';
+import { MACHINE, Machine, MachineFlag } from '../memory/layout.js';
 import { Memory } from '../memory/memory.js';
-import type { CpuEnd, CpuJob } from './messages.js';
+import { hasMutant, Mutant } from '../memory/mutants.js';
+import { Cpu } from '../translate/cpu.js';
+import { type CpuEnd, type CpuJob, type CpuMessage, FAULTS_REPORTED } from './messages.js';
+import { CapturedOutput, HostOutput } from './output.js';
 
-/**
- * The body of a CPU worker in parallel mode. The translator and the kernel are only loaded now, and by CPUs other than the one
- * that starts the program not before that has begun: a short program must not wait for CPUs that it never uses.
- */
-export async function runCpuWorker(job: CpuJob): Promise<CpuEnd> {
-  const memory = new Memory(job.memory);
-  if (!job.program) waitForStart(memory);
+/** The body of a CPU worker in parallel mode: runs one CPU until the machine stops. */
+export function runCpu({ memory: wasm, id, port, program }: CpuJob): CpuEnd {
+  const memory = new Memory(wasm);
   if (memory.load32(MACHINE + Machine.stopping) !== 0) return {};
-  const { runCpu } = await import('./cpu-main.js');
-  return runCpu(memory, job);
+  const capture = (memory.load32(MACHINE + Machine.flags) & MachineFlag.captureOutput) !== 0;
+  let faults = 0;
+  const tell = (message: CpuMessage) => port.postMessage(message);
+  const { k, mmu, services } = createKernelCpu(memory, (hooks) => new Cpu(memory, id, hooks), {
+    clock: new HostClock(memory),
+    output: capture ? new CapturedOutput(memory, port) : new HostOutput(),
+    fatal: (tid, signal) => tell({ kind: 'fatal', tid, cpu: id, signal }),
+    keyFault: (fault) => {
+      if (faults++ < FAULTS_REPORTED) tell({ kind: 'fault', fault });
+    },
+    note: (line) => (capture ? tell({ kind: 'note', line }) : writeSync(2, `europa: ${line}\n`)),
+  });
+  const shared = id < 2 && hasMutant(memory, Mutant.pkruShared);
+  if (shared) sharePkru(k.cpu);
+  const loop = new CpuLoop(k, services, shared ? SHARED_PKRU_BUDGET : undefined);
+  let end: CpuEnd = {};
+  try {
+    if (!loop.online()) return end;
+    if (program) {
+      end = { base: startProgram(k, mmu, program) };
+      tell({ kind: 'started' });
+    }
+    for (let slice = loop.runSlice(); slice !== Slice.stopped; slice = loop.runSlice()) {
+      if (slice === Slice.idle) loop.idle();
+    }
+  } catch (error) {
+    // The other CPUs must not wait for this one.
+    stopMachine(memory);
+    if (!(error instanceof LoadError)) throw error;
+    end = { loadError: { path: error.path, reason: error.reason } };
+  } finally {
+    port.close();
+  }
+  return end;
 }

@@ -50,7 +50,7 @@ export interface Death extends FatalSignal {
 /**
  * An emulated machine: boots the workers, runs one program, and leaves nothing behind when it is closed.
  *
- * Each CPU is one task of a Piscina pool for the machine's whole life; the scheduler is a worker of its own, controlled through
+ * Each CPU is one task of a Piscina pool until the machine stops; the scheduler is a worker of its own, controlled through
  * Comlink. They all share one WebAssembly.Memory.
  */
 export class Machine {
@@ -77,7 +77,8 @@ export class Machine {
     const { cpus } = options;
     this.pool = new Piscina({
       filename: compiledFile('workers/cpu.js'),
-      minThreads: cpus,
+      // One worker loads while the machine is made; the others start when the program has, so as not to hold it up.
+      minThreads: 1,
       maxThreads: cpus,
       concurrentTasksPerWorker: 1,
       idleTimeout: Infinity,
@@ -95,24 +96,20 @@ export class Machine {
     this.scheduled.catch(() => stopMachine(memory));
   }
 
-  /** Starts the CPUs' tasks. The first one goes to the worker that is ready first, so that is the one that loads the program. */
-  private startCpus(program?: ProgramStart): void {
-    this.used = true;
-    for (let id = 0; id < this.options.cpus; id++) {
-      const { port1, port2 } = new MessageChannel();
-      port1.on('message', (message: CpuMessage) => this.hear(message));
-      this.ports.push(port1);
-      const job: CpuJob = { memory: this.memory.wasm, id, port: port2, ...(id === 0 ? { program } : {}) };
-      const end: Promise<CpuEnd> = this.pool.run(job, { transferList: [port2] });
-      // One CPU that fails ends the machine, so that the others end too.
-      end.catch(() => stopMachine(this.memory));
-      this.ends.push(end);
-    }
+  private startCpu(id: number, program?: ProgramStart): void {
+    const { port1, port2 } = new MessageChannel();
+    port1.on('message', (message: CpuMessage) => this.hear(message));
+    this.ports.push(port1);
+    const job: CpuJob = { memory: this.memory.wasm, id, port: port2, program };
+    const end: Promise<CpuEnd> = this.pool.run(job, { transferList: [port2] });
+    // One CPU that fails ends the machine, so that the others end too.
+    end.catch(() => stopMachine(this.memory));
+    this.ends.push(end);
   }
 
   /** Settled when all CPUs have ended that ever began: one that is still being loaded when the machine stops never does. */
   private async cpusEnded(): Promise<readonly CpuEnd[]> {
-    await Promise.race(this.ends);
+    await this.ends[0];
     return Promise.all(
       this.ends.filter((_, id) => settleOnline(this.memory, id, Online.never) === Online.yes),
     );
@@ -138,13 +135,14 @@ export class Machine {
     env: Readonly<Record<string, string | undefined>> = process.env,
   ): Promise<RunResult> {
     if (this.used || this.closed) throw new Error('a machine runs one program');
+    this.used = true;
     const { memory, options } = this;
     const begin = performance.now();
     const inherit = options.stdin === 'inherit';
     describeStreams(memory, inherit, options.stdout === 'capture');
     const variables = Object.entries(env).filter(([, value]) => value !== undefined);
     const environment = variables.map(([name, value]) => `${name}=${value}`);
-    this.startCpus({ path, args: argv, env: environment });
+    this.startCpu(0, { path, args: argv, env: environment });
     if (options.stdin === 'inherit') {
       this.input = new InputPump(memory);
       void this.input.run();
@@ -212,8 +210,14 @@ export class Machine {
   private hear(message: CpuMessage): void {
     if (message.kind === 'output') this.pieces.push(message);
     else if (message.kind === 'fault') this.faults.push(message.fault);
+    else if (message.kind === 'started') this.startOthers();
     else if (message.kind === 'note') this.notes.push(message.line);
     else this.fatal ??= message;
+  }
+
+  private startOthers(): void {
+    if (this.memory.load32(MACHINE + MachineBlock.stopping) !== 0) return;
+    for (let id = 1; id < this.options.cpus; id++) this.startCpu(id);
   }
 
   /** Ends everything that belongs to the machine. May be called at any time, more than once. */
@@ -224,7 +228,7 @@ export class Machine {
     // Whatever waits for input in this thread ends.
     this.input?.stop();
     // A worker that is terminated while it loads its modules leaves their files open, so each gets to the end of its task.
-    if (!this.used) this.startCpus();
+    if (!this.used) this.startCpu(0);
     await Promise.allSettled([...this.ends, this.scheduled]);
     for (const port of this.ports) port.close();
     await Promise.all([this.pool.destroy(), this.scheduler.terminate()]);
