@@ -96,6 +96,18 @@ function trap(vector: number) {
   };
 }
 
+/**
+ * INT n: vectors 3 and 4 are open to user mode; of all others the gate is the kernel's, which makes #GP with the gate's number
+ * in the error code (SDM vol. 3, 6.13). Linux's INT 80h, the 32-bit system call, is not implemented.
+ */
+function int(e: Emitter, insn: Insn, flow: Flow): void {
+  const op = insn.ops[0];
+  const n = op.kind === 'imm' ? Number(op.value) & 0xff : 0;
+  if (n === Vector.BP || n === Vector.OF) trap(n)(e, insn, flow);
+  else if (n === 0x80) e.leave(Exit.unimplemented);
+  else e.raise(Vector.GP, n * 8 + 2);
+}
+
 /** An instruction that always faults in user mode. */
 function fault(vector: number) {
   return (e: Emitter): void => e.raise(vector);
@@ -113,6 +125,7 @@ export const rows: readonly Row[] = [
   { mnemonic: Mnemonic.Loopne, end: loop('clear') },
   { mnemonic: Mnemonic.Syscall, end: syscall },
   { mnemonic: Mnemonic.Int3, end: trap(Vector.BP) },
+  { mnemonic: Mnemonic.Int, end: int },
   { mnemonic: Mnemonic.Int1, end: trap(Vector.DB) },
   { mnemonic: Mnemonic.Ud2, end: fault(Vector.UD) },
   { mnemonic: Mnemonic.Ud1, end: fault(Vector.UD) },
