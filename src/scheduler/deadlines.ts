@@ -20,6 +20,15 @@ export class Deadlines {
     return this.heap.length === 0 ? Infinity : this.heap[0].time;
   }
 
+  /** All of them, in no order. */
+  all(): readonly Deadline[] {
+    return [...this.heap];
+  }
+
+  clear(): void {
+    this.heap.length = 0;
+  }
+
   add(deadline: Deadline): void {
     const { heap } = this;
     let at = heap.length;

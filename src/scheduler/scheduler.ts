@@ -15,7 +15,7 @@ import {
 } from '../kernel/wait.js';
 import { MACHINE, Machine } from '../memory/layout.js';
 import type { Memory } from '../memory/memory.js';
-import { Deadlines } from './deadlines.js';
+import { type Deadline, Deadlines } from './deadlines.js';
 import { debugClear } from './debug-clear.js';
 import type { SchedulePolicy } from './policy.js';
 
@@ -23,6 +23,12 @@ import type { SchedulePolicy } from './policy.js';
 export interface Timers {
   /** Fires what is due; returns when to be called again (monotonic ns, Infinity for never). */
   expire(now: number): number;
+}
+
+export interface SchedulerState {
+  readonly loaded: readonly number[];
+  readonly lastTask: readonly number[];
+  readonly deadlines: readonly Deadline[];
 }
 
 /** Keep at least this many deadlines before looking for those of sleeps that are over. */
@@ -78,6 +84,19 @@ export class Scheduler {
     const slice = this.preempt(now);
     const next = Math.min(this.deadlines.next, timers);
     return Math.min(slice, next === Infinity ? Infinity : Math.max(0, (next - now) / 1e6));
+  }
+
+  /** What a snapshot of the machine has to keep of this object; the policy's queue is its own affair. */
+  state(): SchedulerState {
+    const { loaded, lastTask, deadlines } = this;
+    return { loaded: [...loaded], lastTask: [...lastTask], deadlines: deadlines.all() };
+  }
+
+  restore({ loaded, lastTask, deadlines }: SchedulerState): void {
+    this.loaded.splice(0, Infinity, ...loaded);
+    this.lastTask.splice(0, Infinity, ...lastTask);
+    this.deadlines.clear();
+    for (const deadline of deadlines) this.deadlines.add(deadline);
   }
 
   /** Tasks in the policy's queue, and deadlines kept for detached tasks. */

@@ -1,0 +1,383 @@
+import { CpuState, Exit } from '../cpu/state.js';
+import { Frame, MACHINE, Machine } from '../memory/layout.js';
+import { type Memory, PAGE_SHIFT, PAGE_SIZE } from '../memory/memory.js';
+import { heapAllocate } from '../memory/slab.js';
+import type { RuntimeExports } from '../translate/runtime.js';
+import { type SharedAccess, SwitchPoint } from '../translate/shared-access.js';
+import { StoreBuffer } from './store-buffer.js';
+import { KIND_NUMBER, type StepKind, TraceHash, type TraceStep } from './trace.js';
+import { Visibility } from './visibility.js';
+
+/** What decides at the switch points: the machine. */
+export interface SwitchDecider {
+  /** Whether the thread of `cpu` may go on; if not, another is to run first. */
+  goesOn(cpu: SeededCpu, kind: StepKind): boolean;
+  /** Whether a store of `owner` stays in its buffer while `cpu` reads or commits the same bytes. */
+  delays(cpu: SeededCpu, owner: SeededCpu, older: boolean): boolean;
+  /** The limit of steps is passed; called at each further step. */
+  overrun(): void;
+}
+
+/** Accesses of one instruction that are kept for answering them again. */
+const LOGGED = 16;
+const LINE = 64;
+
+/** One CPU of a seeded machine, as the memory system sees it. */
+export class SeededCpu {
+  /** Number of the thread that is loaded, −1 for none. */
+  thread = -1;
+  readonly buffer: StoreBuffer;
+  /** What the accesses of the current instruction have read (LINE bytes each), for when it is run again after a switch. */
+  readonly log: number;
+  /** Where loads that the store buffer answers are put together. */
+  readonly forwarded: number;
+  /** Accesses of the instruction at `replayedRip` that are answered from the log. */
+  replayed = 0;
+  replayedRip = -1;
+  /** The switch point at which the CPU was left has been decided. */
+  decided = false;
+  /** The instruction has a locked access: its stores go to memory at once. */
+  locked = false;
+  pkru = 0;
+
+  constructor(
+    memory: Memory,
+    readonly id: number,
+    readonly base: number,
+  ) {
+    this.buffer = new StoreBuffer(memory);
+    this.log = heapAllocate(memory, LOGGED * LINE);
+    this.forwarded = heapAllocate(memory, LOGGED * LINE);
+  }
+}
+
+/**
+ * Guest memory of a seeded machine: every access is counted, hashed, and may be a switch point; stores of a CPU wait in its buffer.
+ */
+export class SeededAccesses implements SharedAccess {
+  readonly hash = new TraceHash();
+  readonly visibility = new Visibility();
+  readonly cpus: SeededCpu[] = [];
+  /** The CPU that runs. */
+  current!: SeededCpu;
+  /** Accesses and other steps so far. */
+  step = 0;
+  /** Switch points among them. */
+  points = 0;
+  /** False while only one thread can run: then there is nothing to decide or to hide. */
+  several = false;
+  /** Whether steps are watched: from the second thread's first step on. */
+  watching = false;
+  /** Collects steps if it is not null. */
+  trace: TraceStep[] | null = null;
+  /** More steps than this end the run. */
+  limit = Infinity;
+  private order = 0;
+  private runtime!: RuntimeExports &
+    Record<'load' | 'store' | 'modify', (cpu: number, address: bigint, size: number) => number>;
+  private pkruGlobal!: WebAssembly.Global;
+
+  constructor(
+    private readonly memory: Memory,
+    private readonly decider: SwitchDecider,
+    /** Whether stores are buffered (x86-TSO) or happen at once (sequential consistency). */
+    private readonly buffered: boolean,
+  ) {}
+
+  connect(runtime: RuntimeExports, pkru: WebAssembly.Global): void {
+    this.runtime = runtime as typeof this.runtime;
+    this.pkruGlobal = pkru;
+  }
+
+  /** Starts a run in which nothing has happened yet. */
+  begin(current: SeededCpu): void {
+    this.current = current;
+    this.step = this.points = this.order = 0;
+    this.hash.reset();
+    this.visibility.begin();
+  }
+
+  // --- SharedAccess ----------------------------------------------------------------------------------------------------
+
+  load(base: number, address: bigint, size: number): number {
+    const cpu = this.current;
+    const index = this.enter(cpu);
+    if (index < cpu.replayed) return this.again(cpu, index);
+    const at = Number(address);
+    const visible = this.watching && this.visibility.touch(at, size, cpu.thread, false);
+    if (visible && !this.goesOn(cpu, index, 'load')) return 0;
+    let pointer = this.runtime.load(base, address, size) >>> 0;
+    if (pointer === 0) return 0;
+    if (visible) this.conflicts(cpu, pointer, size, Infinity);
+    const { buffer } = cpu;
+    if (buffer.stores.length > 0) {
+      // An access across pages has been copied from memory already; real processors wait for their stores there, too.
+      if (crosses(at, size)) {
+        this.drain(cpu);
+        pointer = this.runtime.load(base, address, size) >>> 0;
+      } else if (buffer.upTo(pointer, size) > 0) {
+        const target = cpu.forwarded + Math.min(index, LOGGED - 1) * LINE;
+        buffer.read(pointer, size, target);
+        pointer = target;
+      }
+    }
+    this.note(cpu, 'load', at, size, pointer, visible);
+    this.keep(cpu, index, pointer, size);
+    return pointer;
+  }
+
+  store(base: number, address: bigint, size: number): number {
+    const cpu = this.current;
+    const index = this.enter(cpu);
+    if (index < cpu.replayed) return 1;
+    const at = Number(address);
+    const visible = this.watching && this.visibility.touch(at, size, cpu.thread, true);
+    if (visible && !this.goesOn(cpu, index, 'store')) return 0;
+    const bounce = base + CpuState.bounce;
+    if (!this.buffered || !this.several || cpu.locked || crosses(at, size)) {
+      this.drain(cpu);
+      if (this.runtime.store(base, address, size) === 0) return 0;
+    } else {
+      const pointer = this.runtime.modify(base, address, size) >>> 0;
+      if (pointer === 0) return 0;
+      if (this.hasCode(pointer)) {
+        this.drain(cpu);
+        if (this.runtime.store(base, address, size) === 0) return 0;
+      } else if (visible) {
+        if (cpu.buffer.full) this.commit(cpu);
+        cpu.buffer.push(pointer, size, bounce, this.order++);
+      } else if (cpu.buffer.upTo(pointer, size) > 0) {
+        // What nobody else looks at need not wait, unless an older store to the same bytes does.
+        cpu.buffer.push(pointer, size, bounce, this.order++);
+      } else {
+        this.memory.u8.copyWithin(pointer, bounce, bounce + size);
+      }
+    }
+    this.note(cpu, 'store', at, size, bounce, visible);
+    this.keep(cpu, index, bounce, size);
+    return 1;
+  }
+
+  modify(base: number, address: bigint, size: number): number {
+    const cpu = this.current;
+    const bounce = base + CpuState.bounce;
+    const index = this.enter(cpu);
+    if (index < cpu.replayed) {
+      const kept = this.again(cpu, index);
+      this.memory.u8.copyWithin(bounce, kept, kept + size);
+      return bounce;
+    }
+    const at = Number(address);
+    const visible = this.watching && this.visibility.touch(at, size, cpu.thread, true);
+    if (visible && !this.goesOn(cpu, index, 'load')) return 0;
+    if (crosses(at, size)) this.drain(cpu);
+    const pointer = this.runtime.modify(base, address, size) >>> 0;
+    if (pointer === 0) return 0;
+    if (visible) this.conflicts(cpu, pointer, size, Infinity);
+    if (pointer !== bounce) cpu.buffer.read(pointer, size, bounce);
+    this.note(cpu, 'load', at, size, bounce, visible);
+    this.keep(cpu, index, bounce, size);
+    return bounce;
+  }
+
+  modifyLocked(base: number, address: bigint, size: number): number {
+    const cpu = this.current;
+    const index = this.enter(cpu);
+    const at = Number(address);
+    const visible = this.watching && this.visibility.touch(at, size, cpu.thread, true);
+    const alone = this.memory.load32(base + CpuState.exclusive) !== 0;
+    if (visible && !alone && !this.goesOn(cpu, index, 'locked')) return 0;
+    this.drain(cpu);
+    cpu.locked = true;
+    const pointer = this.runtime.modify(base, address, size) >>> 0;
+    if (pointer === 0) return 0;
+    if (visible) this.conflicts(cpu, pointer, size, Infinity);
+    this.note(cpu, 'locked', at, size, pointer, visible);
+    return pointer;
+  }
+
+  fence(_base: number): number {
+    const cpu = this.current;
+    cpu.locked = false;
+    if ((cpu.decided || cpu.buffer.stores.length > 0) && !this.goesOn(cpu, 0, 'fence')) return 0;
+    this.drain(cpu);
+    return 1;
+  }
+
+  point(base: number, kind: number): number {
+    const cpu = this.current;
+    const name = kind === SwitchPoint.wrpkru ? 'wrpkru' : 'pause';
+    this.enter(cpu);
+    this.memory.store32(base + CpuState.accesses, 0);
+    if (this.watching && !this.goesOn(cpu, 0, name)) return 0;
+    this.note(cpu, name, 0, 0, 0, true);
+    return 1;
+  }
+
+  // --- the kernel's side -----------------------------------------------------------------------------------------------
+
+  /** The switch point before a system call or exception of the running thread. */
+  leaves(cpu: SeededCpu, kind: StepKind): boolean {
+    this.abandon(cpu);
+    if (!this.watching || this.goesOn(cpu, 0, kind)) return true;
+    cpu.decided = false;
+    return false;
+  }
+
+  /** A system call or exception is served: all earlier stores of the CPU are done. @param detail number or vector */
+  serves(cpu: SeededCpu, kind: StepKind, detail: number): void {
+    this.abandon(cpu);
+    this.drain(cpu);
+    this.note(cpu, kind, detail, 0, 0, true);
+  }
+
+  /** The instruction that was left in its middle will not go on: its accesses are made anew if it is run again. */
+  abandon(cpu: SeededCpu): void {
+    cpu.replayed = 0;
+    cpu.replayedRip = -1;
+    cpu.decided = false;
+    cpu.locked = false;
+  }
+
+  /** Makes all stores of a CPU visible. */
+  drain(cpu: SeededCpu): void {
+    while (cpu.buffer.stores.length > 0) this.commit(cpu);
+  }
+
+  drainAll(): void {
+    // In the order in which they were made.
+    for (;;) {
+      let oldest: SeededCpu | null = null;
+      for (const cpu of this.cpus) {
+        const first = cpu.buffer.stores[0];
+        if (first && (!oldest || first.order < oldest.buffer.stores[0].order)) oldest = cpu;
+      }
+      if (!oldest) return;
+      this.commitOldest(oldest);
+    }
+  }
+
+  // --- inside ----------------------------------------------------------------------------------------------------------
+
+  /** Counts an access; returns its number within its instruction. */
+  private enter(cpu: SeededCpu): number {
+    const { i32 } = this.memory;
+    const word = (cpu.base + CpuState.accesses) >>> 2;
+    const index = i32[word]++;
+    if (index === 0) {
+      cpu.locked = false;
+      // A signal handler may have come in between.
+      if (cpu.decided && this.memory.loadNumber(cpu.base + CpuState.rip) !== cpu.replayedRip)
+        this.abandon(cpu);
+    }
+    return index;
+  }
+
+  /** Where an access that was made before a switch has its bytes. */
+  private again(cpu: SeededCpu, index: number): number {
+    return cpu.log + index * LINE;
+  }
+
+  private keep(cpu: SeededCpu, index: number, pointer: number, size: number): void {
+    if (!this.several || index >= LOGGED) return;
+    this.memory.u8.copyWithin(cpu.log + index * LINE, pointer, pointer + size);
+  }
+
+  /** The switch point before an access. */
+  private goesOn(cpu: SeededCpu, index: number, kind: StepKind): boolean {
+    if (cpu.decided) {
+      cpu.decided = false;
+      cpu.replayed = 0;
+      return true;
+    }
+    if (!this.several || index >= LOGGED) return true;
+    this.points++;
+    if (this.decider.goesOn(cpu, kind)) return true;
+    cpu.decided = true;
+    cpu.replayed = index;
+    cpu.replayedRip = this.memory.loadNumber(cpu.base + CpuState.rip);
+    this.memory.store32(cpu.base + CpuState.exit, Exit.yielded);
+    return false;
+  }
+
+  /** Other CPUs' stores to the same bytes: each is done before, or stays where it is. */
+  private conflicts(cpu: SeededCpu, pointer: number, size: number, order: number): void {
+    for (const other of this.cpus) {
+      if (other === cpu || other.buffer.stores.length === 0) continue;
+      for (
+        let count = other.buffer.upTo(pointer, size);
+        count > 0;
+        count = other.buffer.upTo(pointer, size)
+      ) {
+        const older = other.buffer.stores[count - 1].order < order;
+        if (this.decider.delays(cpu, other, older)) break;
+        while (count-- > 0) this.commit(other);
+      }
+    }
+  }
+
+  /** Makes a CPU's oldest store visible, after those of others to the same bytes that are to come before. */
+  private commit(cpu: SeededCpu): void {
+    const { pointer, size, order } = cpu.buffer.stores[0];
+    for (const other of this.cpus) {
+      if (other === cpu || other.buffer.stores.length === 0) continue;
+      for (
+        let count = other.buffer.upTo(pointer, size);
+        count > 0;
+        count = other.buffer.upTo(pointer, size)
+      ) {
+        const older = other.buffer.stores[count - 1].order < order;
+        if (this.decider.delays(cpu, other, older)) break;
+        while (count-- > 0) this.commitOldest(other);
+      }
+    }
+    this.commitOldest(cpu);
+  }
+
+  private commitOldest(cpu: SeededCpu): void {
+    const { pointer, size } = cpu.buffer.stores[0];
+    cpu.buffer.commit();
+    this.hash.add(KIND_NUMBER.commit, cpu.thread, pointer & (PAGE_SIZE - 1), size);
+  }
+
+  private hasCode(pointer: number): boolean {
+    const { memory } = this;
+    const number = (pointer - memory.loadU32(MACHINE + Machine.framesBase)) >>> PAGE_SHIFT;
+    const entry = memory.loadU32(MACHINE + Machine.frameTable) + number * Frame.size;
+    return memory.load32(entry + Frame.codeMask) !== 0;
+  }
+
+  private note(
+    cpu: SeededCpu,
+    kind: StepKind,
+    address: number,
+    size: number,
+    pointer: number,
+    visible: boolean,
+  ): void {
+    if (++this.step > this.limit) this.decider.overrun();
+    const { u8 } = this.memory;
+    let value = 0;
+    for (let i = 0; i < size && i < 4; i++) value |= u8[pointer + i] << (8 * i);
+    this.hash.add(KIND_NUMBER[kind], cpu.thread, address, value);
+    if (this.trace === null) return;
+    let whole = 0n;
+    for (let i = Math.min(size, 8); i-- > 0; ) whole = (whole << 8n) | BigInt(u8[pointer + i]);
+    this.trace.push({
+      step: this.step,
+      kind,
+      thread: cpu.thread,
+      cpu: cpu.id,
+      rip: this.memory.loadNumber(cpu.base + CpuState.rip),
+      address,
+      size,
+      value: whole,
+      pkru: (this.pkruGlobal.value as number) >>> 0,
+      visible,
+    });
+  }
+}
+
+function crosses(address: number, size: number): boolean {
+  return (address % PAGE_SIZE) + size > PAGE_SIZE;
+}

@@ -1,0 +1,562 @@
+import type { CpuHooks, GuestCpu } from '../cpu/guest-cpu.js';
+import { CpuState, cpuPointer, Interrupt } from '../cpu/state.js';
+import { mayRunOn } from '../kernel/affinity.js';
+import { putInput } from '../kernel/console.js';
+import { CpuLoop, type CpuLoopState, type KernelServices, Slice } from '../kernel/cpu-loop.js';
+import { startProgram } from '../kernel/exec.js';
+import { stopMachine } from '../kernel/exit.js';
+import type { KernelCpu } from '../kernel/kernel-cpu.js';
+import { Mm } from '../kernel/memory/mm-layout.js';
+import { debugClearApplies } from '../kernel/pkeys/debug-clear.js';
+import { CpuSlot, cpuSlot, interruptCpu } from '../kernel/run-queue.js';
+import { createKernelCpu, type HostServices } from '../kernel/services.js';
+import { signalName } from '../kernel/signal/numbers.js';
+import { Task, Tasks, TaskState, tasksPointer, WakeReason } from '../kernel/task.js';
+import { expireRealTimers } from '../kernel/time.js';
+import { cpuOf, loadWord, stateOf, wake } from '../kernel/wait.js';
+import { createSharedMemory } from '../machine/shared.js';
+import { MACHINE, Machine } from '../memory/layout.js';
+import type { Memory } from '../memory/memory.js';
+import type { Mmu } from '../mmu/mmu.js';
+import { Scheduler, type SchedulerState } from '../scheduler/scheduler.js';
+import type { Schedule } from '../scheduler/seeded/index.js';
+import { RandomSchedule } from '../scheduler/seeded/random.js';
+import { RoundRobinSchedule } from '../scheduler/seeded/round-robin.js';
+import { ReadyQueue } from '../scheduler/seeded/ready-queue.js';
+import { Cpu } from '../translate/cpu.js';
+import { Engine } from '../translate/engine.js';
+import { SeededAccesses, SeededCpu, type SwitchDecider } from './accesses.js';
+import { type FailureKind, type RunOutcome, type SeededOptions, SKIPPED } from './options.js';
+import { SeededServices } from './seeded-services.js';
+import { MemorySnapshot } from './snapshot.js';
+import type { StepKind, TraceStep } from './trace.js';
+import { VirtualClock } from './virtual-clock.js';
+
+/** Switch points without another thread's turn after which a thread is taken to wait for one. */
+const PATIENCE = 2000;
+/** The same for PAUSE, which says so. */
+const PAUSES = 3;
+/** Runs for finding out what is shared end after so many without news, or after so many. */
+const QUIET_LESSONS = 4;
+const MOST_LESSONS = 24;
+/** The wall clock at boot of all seeded machines: 2020-01-01. */
+const BOOT_REALTIME = 1_577_836_800_000;
+
+const CLEAN_EXIT = new Set([0, SKIPPED]);
+
+interface Loaded {
+  readonly k: KernelCpu;
+  readonly mmu: Mmu;
+  readonly loop: CpuLoop;
+  readonly seeded: SeededCpu;
+}
+
+interface Snapshot {
+  readonly memory: MemorySnapshot;
+  readonly loops: readonly CpuLoopState[];
+  readonly pkrus: readonly number[];
+  readonly mms: readonly number[];
+  readonly threads: readonly number[];
+  readonly scheduler: SchedulerState;
+  readonly ready: readonly number[];
+  readonly clock: readonly [number, number];
+  readonly output: number;
+  readonly thread: number;
+}
+
+/**
+ * A machine whose CPUs all live in this thread. A schedule decides at each switch point which of them goes on; with the same
+ * options and the same decisions everything happens again.
+ *
+ * `boot` runs the program up to the moment when it has a second thread; each `run` starts from a snapshot made there.
+ */
+export class SeededMachine implements SwitchDecider {
+  readonly memory: Memory;
+  readonly accesses: SeededAccesses;
+  /** What to add to the addresses of the program's symbols. */
+  base = 0;
+  /** The run ends before this step, if it is given. */
+  until = Infinity;
+  private readonly engine: Engine;
+  private readonly cpus: Loaded[] = [];
+  private readonly clock: VirtualClock;
+  private readonly scheduler: Scheduler;
+  private readonly queue: ReadyQueue;
+  private readonly firstTid: number;
+  private schedule: Schedule | null = null;
+  private snapshot: Snapshot | null = null;
+  /** Threads that can run, ascending, and the CPU of each (−1: it has none). */
+  private candidates: number[] = [];
+  private readonly cpuOfThread: number[] = [];
+  private readonly taskOfThread: number[] = [];
+  /** Whether `candidates` may be out of date. */
+  private changed = true;
+  /** The thread that runs, or ran last; and the one chosen to run next, −1 for none. */
+  private thread = 0;
+  private next = -1;
+  private leave = false;
+  private codeChanged = false;
+  private streak = 0;
+  private pauses = 0;
+  private yielded = false;
+  private switches = 0;
+  private preemptions = 0;
+  private threads = 1;
+  private failure: FailureKind | null = null;
+  private pieces: Uint8Array[] = [];
+  private outputBytes = 0;
+  private notes: string[] = [];
+  /** The outcome of a program that never had a second thread. */
+  private alone: RunOutcome | null = null;
+
+  constructor(readonly options: SeededOptions) {
+    const { cpus, abi, debugFpu, machineSeed, mutants } = options;
+    const checked = {
+      cpus,
+      abi,
+      debugFpu,
+      memory: options.memory,
+      seed: machineSeed,
+      mutants,
+      strace: false,
+    };
+    const memory = createSharedMemory({ ...checked, stdout: 'capture', stdin: new Uint8Array(0) });
+    this.memory = memory;
+    memory.store32(MACHINE + Machine.seeded, 1);
+    memory.f64[(MACHINE + Machine.bootRealtime) >>> 3] = BOOT_REALTIME;
+    this.accesses = new SeededAccesses(memory, this, options.memoryModel === 'tso');
+    this.engine = new Engine(memory, this.accesses);
+    this.accesses.connect(this.engine.runtime, this.engine.pkru);
+    this.clock = new VirtualClock(
+      memory,
+      Array.from({ length: cpus }, (_, id) => cpuPointer(id)),
+    );
+    this.queue = new ReadyQueue(memory);
+    const timers = { expire: (now: number) => expireRealTimers(memory, now) };
+    const clears = (mm: number) => debugClearApplies(memory, mm);
+    this.scheduler = new Scheduler(memory, this.clock, this.queue, timers, clears);
+    this.firstTid = memory.load32(tasksPointer(memory) + Tasks.nextPid);
+    for (let id = 0; id < cpus; id++) this.addCpu(id);
+  }
+
+  private addCpu(id: number): void {
+    const { memory, options } = this;
+    const host: HostServices = {
+      clock: this.clock,
+      output: { write: (_fd, bytes) => this.write(bytes) },
+      fatal: () => {},
+      keyFault: () => {},
+      note: (line) => this.notes.push(line),
+    };
+    const made = createKernelCpu(memory, (hooks) => this.makeCpu(id, hooks), host);
+    const { k, mmu } = made;
+    const seeded = new SeededCpu(memory, id, k.cpu.base);
+    this.accesses.cpus.push(seeded);
+    const services: KernelServices = new SeededServices(made.services, this.accesses, seeded, this);
+    const loop = new CpuLoop(k, services, options.bounds.instructions);
+    this.cpus.push({ k, mmu, loop, seeded });
+  }
+
+  private makeCpu(id: number, hooks: CpuHooks): GuestCpu {
+    const { memory, accesses } = this;
+    return new Cpu(
+      memory,
+      id,
+      {
+        ...hooks,
+        pageFault: (cpu) => {
+          // A page that is copied on write goes to another frame, which buffered stores don't know of.
+          const mm = memory.loadU32(cpu.base + CpuState.mm);
+          if (mm !== 0 && memory.load32(mm + Mm.copyOnWrite) !== 0) accesses.drainAll();
+          return hooks.pageFault(cpu);
+        },
+        codeWritten: (cpu, frame) => {
+          this.codeChanged = true;
+          hooks.codeWritten(cpu, frame);
+        },
+      },
+      this.engine,
+    );
+  }
+
+  // --- the life of a machine ---------------------------------------------------------------------------------------------
+
+  /**
+   * Loads the program and runs it until it has a second thread.
+   * @throws LoadError
+   */
+  boot(): void {
+    const { options, memory } = this;
+    for (const { loop } of this.cpus) loop.online();
+    const input = Buffer.from(options.stdin, 'base64');
+    if (putInput(memory, input) < input.length)
+      throw new Error('standard input of a seeded machine is at most 64 KiB');
+    putInput(memory, null);
+    const { k, mmu } = this.cpus[0];
+    const { path, args, env } = options;
+    this.base = startProgram(k, mmu, { path, args, env });
+    this.accesses.limit = options.bounds.steps;
+    this.loop(() => this.snapshot !== null);
+    if (this.snapshot === null) this.alone = this.outcome();
+  }
+
+  /** Whether the program has ever more than one thread: otherwise there is nothing to schedule. */
+  get concurrent(): boolean {
+    return this.snapshot !== null;
+  }
+
+  /** Bytes that are restored before each run. */
+  get snapshotBytes(): number {
+    return this.snapshot?.memory.bytes ?? 0;
+  }
+
+  /**
+   * Runs the program from its second thread's start to its end.
+   * @returns null if the schedule has nothing left to try
+   */
+  run(schedule: Schedule, seed: number, trace: TraceStep[] | null = null): RunOutcome | null {
+    if (this.alone !== null) return this.alone;
+    if (!schedule.begin(seed)) return null;
+    this.restore();
+    this.schedule = schedule;
+    const { accesses, options } = this;
+    accesses.trace = trace;
+    accesses.watching = true;
+    accesses.limit = Math.min(options.bounds.steps, this.until);
+    this.refresh();
+    const { thread, candidates } = this;
+    this.next = candidates.length > 1 ? this.choose(thread, candidates, false) : candidates[0];
+    this.count(this.next, thread);
+    this.loop(() => false);
+    return this.outcome();
+  }
+
+  /**
+   * Finds out what memory the threads share, by runs under schedules that are always the same. Call it once, after `boot`.
+   * @returns the most switch points that a run had
+   */
+  learn(): number {
+    if (this.snapshot === null) return 0;
+    const { visibility } = this.accesses;
+    const random = new RandomSchedule();
+    let points = 0;
+    visibility.learning = true;
+    for (let seed = 0, quiet = 0; seed < MOST_LESSONS && quiet < QUIET_LESSONS; seed++) {
+      const before = visibility.sharedCount;
+      points = Math.max(points, this.run(seed === 0 ? new RoundRobinSchedule(1) : random, seed)!.points);
+      quiet = visibility.sharedCount === before ? quiet + 1 : 0;
+    }
+    visibility.learning = false;
+    return points;
+  }
+
+  /** Runs until the program has ended or `done`. */
+  private loop(done: () => boolean): void {
+    for (;;) {
+      if (this.memory.load32(MACHINE + Machine.stopping) !== 0 || done()) return;
+      this.refresh();
+      if (this.candidates.length === 0) {
+        if (this.skipIdleTime()) continue;
+        this.fail('deadlock');
+        return;
+      }
+      let thread = this.next;
+      this.next = -1;
+      if (thread < 0 || !this.candidates.includes(thread)) {
+        thread =
+          this.candidates.length > 1 && this.schedule
+            ? this.choose(-1, this.candidates, false)
+            : this.candidates[0];
+        this.count(thread, -1);
+      }
+      this.slice(thread);
+    }
+  }
+
+  /** Gives a thread its CPU until that leaves guest code for good, or has to give way. */
+  private slice(thread: number): void {
+    let id = this.cpuOfThread[thread];
+    const task = this.taskOfThread[thread];
+    if (id < 0) {
+      id = this.victim(task);
+      this.queue.prefer(task);
+      if (this.cpus[id].loop.mayRun()) interruptCpu(this.memory, id, Interrupt.reschedule);
+      this.accesses.abandon(this.cpus[id].seeded);
+      this.next = thread;
+    } else if (thread !== this.thread) {
+      this.thread = thread;
+      this.streak = this.pauses = 0;
+    }
+    const { loop, seeded } = this.cpus[id];
+    seeded.thread = this.threadOn(id);
+    this.accesses.current = seeded;
+    this.changed = true;
+    const end = loop.runSlice();
+    if (end === Slice.budget) this.fail('no-progress');
+    if (end === Slice.idle) {
+      this.accesses.drain(seeded);
+      this.accesses.abandon(seeded);
+      if (!loop.mayRun()) loop.park();
+    }
+    if (this.leave) this.takeSnapshot();
+  }
+
+  /** The CPU that makes room for a task that has none. */
+  private victim(task: number): number {
+    const own = this.cpuOfThread[this.thread];
+    if (own >= 0 && mayRunOn(this.memory, task, own)) return own;
+    return this.cpus.findIndex((_, id) => mayRunOn(this.memory, task, id));
+  }
+
+  // --- who can run -------------------------------------------------------------------------------------------------------
+
+  /** Lets the scheduler place tasks, and finds out who can run. */
+  private refresh(): void {
+    const { memory } = this;
+    this.changed = false;
+    this.wakeSleepers();
+    this.scheduler.step();
+    this.candidates.length = 0;
+    for (let id = 0; id < this.cpus.length; id++) {
+      if (this.cpus[id].loop.mayRun()) this.add(this.taskOn(id), id);
+    }
+    for (const task of this.queue.tasks) this.add(task, -1);
+    this.candidates.sort((a, b) => a - b);
+    const tasks = tasksPointer(memory);
+    if (memory.load32(tasks + Tasks.taskCount) > this.options.bounds.threads) this.fail('thread-bound');
+    this.threads = Math.max(this.threads, memory.load32(tasks + Tasks.nextPid) - this.firstTid);
+    this.accesses.several = this.candidates.length > 1;
+  }
+
+  private add(task: number, cpu: number): void {
+    const thread = this.memory.load32(task + Task.tid) - this.firstTid;
+    this.candidates.push(thread);
+    this.cpuOfThread[thread] = cpu;
+    this.taskOfThread[thread] = task;
+  }
+
+  /** The task that a CPU has loaded, or is about to load; 0 for none. */
+  private taskOn(id: number): number {
+    const { memory } = this;
+    return memory.loadU32(cpuSlot(memory, id) + CpuSlot.next) || this.cpus[id].loop.state().task;
+  }
+
+  private threadOn(id: number): number {
+    const task = this.taskOn(id);
+    return task === 0 ? -1 : this.memory.load32(task + Task.tid) - this.firstTid;
+  }
+
+  /** Loaded tasks that sleep, with their deadlines. */
+  private *sleepers(): Generator<{ task: number; deadline: number }> {
+    const { memory } = this;
+    for (let id = 0; id < this.cpus.length; id++) {
+      const { task } = this.cpus[id].loop.state();
+      if (task === 0) continue;
+      const word = loadWord(memory, task);
+      const state = stateOf(word);
+      if ((state !== TaskState.Asleep && state !== TaskState.Parked) || cpuOf(word) !== id) continue;
+      yield { task, deadline: memory.f64[(task + Task.deadline) >>> 3] };
+    }
+  }
+
+  private wakeSleepers(): void {
+    const { now } = this.clock;
+    for (const { task, deadline } of this.sleepers()) {
+      if (deadline <= now) wake(this.memory, task, WakeReason.timeout);
+    }
+  }
+
+  /** Nobody can run: goes on to the next deadline. @returns false if there is none */
+  private skipIdleTime(): boolean {
+    const before = this.clock.now;
+    let next = before + this.scheduler.step() * 1e6;
+    for (const { deadline } of this.sleepers()) next = Math.min(next, deadline);
+    if (next === Infinity) return false;
+    this.clock.skipTo(Math.max(next, before + 1));
+    return true;
+  }
+
+  // --- decisions ---------------------------------------------------------------------------------------------------------
+
+  goesOn(_cpu: SeededCpu, kind: StepKind): boolean {
+    if (this.changed) this.refresh();
+    const { candidates, thread } = this;
+    if (candidates.length < 2) return true;
+    this.streak++;
+    if (kind === 'pause') this.pauses++;
+    const yields = this.yielded || this.pauses >= PAUSES || this.streak > PATIENCE;
+    if (yields) this.streak = this.pauses = 0;
+    this.yielded = false;
+    const chosen = this.choose(
+      thread,
+      yields ? candidates.filter((other) => other !== thread) : candidates,
+      yields,
+    );
+    if (chosen === thread) return true;
+    this.count(chosen, yields ? -1 : thread);
+    this.next = chosen;
+    return false;
+  }
+
+  private choose(current: number, runnable: readonly number[], yields: boolean): number {
+    if (this.schedule === null) return runnable[0];
+    return this.schedule.choose({ current, runnable, yields, step: this.accesses.step });
+  }
+
+  /** Counts a switch. @param current the thread that could have gone on, −1 for none */
+  private count(chosen: number, current: number): void {
+    if (chosen === this.thread) return;
+    this.switches++;
+    if (current >= 0) this.preemptions++;
+    const { accesses } = this;
+    accesses.hash.add(SWITCH, chosen, accesses.step, this.thread);
+    accesses.trace?.push({
+      step: accesses.step,
+      kind: 'switch',
+      thread: this.thread,
+      cpu: accesses.current.id,
+      rip: 0,
+      address: chosen,
+      size: 0,
+      value: 0n,
+      pkru: 0,
+      visible: true,
+    });
+  }
+
+  delays(_cpu: SeededCpu, owner: SeededCpu, older: boolean): boolean {
+    if (this.schedule === null) return false;
+    return this.schedule.delays({
+      current: this.thread,
+      owner: owner.thread,
+      step: this.accesses.step,
+      older,
+    });
+  }
+
+  overrun(): void {
+    if (this.accesses.step > this.options.bounds.steps) this.fail('no-progress');
+    else stopMachine(this.memory);
+  }
+
+  /** A system call has been made: others may be ready to run. */
+  called(number: number): void {
+    this.changed = true;
+    if (number === SCHED_YIELD) this.yielded = true;
+    const { memory } = this;
+    if (this.snapshot === null && memory.load32(tasksPointer(memory) + Tasks.taskCount) > 1)
+      this.leave = true;
+  }
+
+  /** Whether guest code is to be left for good, whatever it was left for. */
+  get leaving(): boolean {
+    return this.leave;
+  }
+
+  private fail(kind: FailureKind): void {
+    this.failure ??= kind;
+    stopMachine(this.memory);
+  }
+
+  private write(bytes: Uint8Array): number {
+    this.outputBytes += bytes.length;
+    if (this.outputBytes > this.options.bounds.output) this.fail('output-bound');
+    else this.pieces.push(bytes);
+    return bytes.length;
+  }
+
+  private outcome(): RunOutcome {
+    const { memory, accesses } = this;
+    const number = memory.load32(MACHINE + Machine.exitSignal);
+    const signal = this.failure !== null || number === 0 ? null : signalName(number);
+    const exitCode = this.failure === null && number === 0 ? memory.load32(MACHINE + Machine.exitCode) : null;
+    let kind = this.failure;
+    if (kind === null && signal !== null) kind = 'signal';
+    if (kind === null && exitCode !== null && !CLEAN_EXIT.has(exitCode)) kind = 'exit';
+    return {
+      kind,
+      exitCode,
+      signal,
+      traceHash: accesses.hash.toString(),
+      switches: this.switches,
+      preemptions: this.preemptions,
+      steps: accesses.step,
+      points: accesses.points,
+      threads: this.threads,
+      output: Buffer.concat(this.pieces).toString('utf8'),
+      notes: this.notes,
+    };
+  }
+
+  // --- snapshot ----------------------------------------------------------------------------------------------------------
+
+  private takeSnapshot(): void {
+    this.leave = false;
+    this.refresh();
+    const mm = this.cpus[this.cpuOfThread[this.thread]].k.mm;
+    // Every CPU has the address space: taking it later would drop the translations, which are everybody's.
+    for (const { k, mmu } of this.cpus) {
+      if (k.mm !== 0) continue;
+      Atomics.add(this.memory.i32, (mm + Mm.references) >>> 2, 1);
+      mmu.load(mm);
+      k.mm = mm;
+    }
+    const { cpus, accesses } = this;
+    this.snapshot = {
+      memory: new MemorySnapshot(this.memory),
+      loops: cpus.map(({ loop }) => loop.state()),
+      pkrus: cpus.map(({ k }) => k.cpu.pkru),
+      mms: cpus.map(({ k }) => k.mm),
+      threads: cpus.map(({ seeded }) => seeded.thread),
+      scheduler: this.scheduler.state(),
+      ready: this.queue.tasks,
+      clock: this.clock.state,
+      output: this.pieces.length,
+      thread: this.thread,
+    };
+    accesses.trace = null;
+    this.codeChanged = false;
+  }
+
+  private restore(): void {
+    const { cpus, accesses, snapshot } = this;
+    const { memory, loops, pkrus, mms, threads, scheduler, ready, clock, output, thread } = snapshot!;
+    const masks = memory.codeMasks();
+    for (const frame of masks.keys()) if (!memory.has(frame)) this.codeChanged = true;
+    memory.restore();
+    if (this.codeChanged) this.engine.dropCode();
+    else memory.markCode(masks);
+    this.codeChanged = false;
+    for (let id = 0; id < cpus.length; id++) {
+      const { k, loop, seeded } = cpus[id];
+      loop.restore(loops[id]);
+      k.cpu.pkru = pkrus[id];
+      k.mm = mms[id];
+      seeded.buffer.stores.length = 0;
+      seeded.thread = threads[id];
+      accesses.abandon(seeded);
+    }
+    this.scheduler.restore(scheduler);
+    this.queue.tasks = ready;
+    this.clock.state = clock;
+    this.pieces.length = output;
+    this.outputBytes = this.pieces.reduce((sum, piece) => sum + piece.length, 0);
+    this.notes = [];
+    this.thread = thread;
+    this.next = -1;
+    this.leave = this.yielded = false;
+    this.changed = true;
+    this.failure = null;
+    this.switches = this.preemptions = 0;
+    this.streak = this.pauses = 0;
+    this.threads = 1;
+    accesses.begin(cpus[this.threadCpu(thread)].seeded);
+  }
+
+  private threadCpu(thread: number): number {
+    return this.cpus.findIndex((_, id) => this.threadOn(id) === thread);
+  }
+}
+
+const SWITCH = 255;
+const SCHED_YIELD = 24;
