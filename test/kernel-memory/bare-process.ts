@@ -27,6 +27,7 @@ export interface Options {
   abi?: AbiName;
   pku?: boolean;
   guestBytes?: number;
+  cpus?: number;
   mutants?: number;
 }
 
