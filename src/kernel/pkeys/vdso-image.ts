@@ -13,12 +13,15 @@ export function vdsoImage(): Uint8Array {
   return image;
 }
 
-/** This file is in src/kernel/pkeys of the package or, compiled, in dist/src/kernel/pkeys. */
+/** Looks in the directories above this file, which may be compiled, or part of a bundle: one of them is the package's. */
 function findImage(): string {
-  const here = dirname(fileURLToPath(import.meta.url));
   const name = 'src/guests/bin/vdso.so';
-  const places = ['../../..', '../../../..'].map((up) => join(here, up, name));
-  const found = places.find((path) => existsSync(path));
-  if (found === undefined) throw new Error(`the package lacks ${name}`);
-  return found;
+  let directory = dirname(fileURLToPath(import.meta.url));
+  for (;;) {
+    const path = join(directory, name);
+    if (existsSync(path)) return path;
+    const parent = dirname(directory);
+    if (parent === directory) throw new Error(`the package lacks ${name}`);
+    directory = parent;
+  }
 }
