@@ -4,6 +4,7 @@ import { PAGE_SHIFT, PAGE_SIZE } from '../memory/memory.js';
 import { Code } from '../wasm/code.js';
 import type { ModuleWriter } from '../wasm/module.js';
 import { Atomic, Op, Type } from '../wasm/opcodes.js';
+import { Simd } from '../wasm/simd.js';
 import { Pte } from './pte.js';
 import { TLB_ENTRIES, TlbEntry } from './tlb.js';
 
@@ -310,6 +311,10 @@ function storeBody(writable: number, translate: number): Uint8Array {
     c.get(size).i32(bytes).op(Op.i32_eq);
     c.if().get(low).get(cpu).mem(load, CpuState.bounce).mem(store).i32(1).ret().end();
   }
+  c.get(size).i32(16).op(Op.i32_eq);
+  c.if();
+  c.get(low).get(cpu).simdMem(Simd.v128_load, CpuState.bounce).simdMem(Simd.v128_store).i32(1).ret();
+  c.end();
   c.get(low).get(cpu).i32(CpuState.bounce).op(Op.i32_add).get(size).memoryCopy();
   c.i32(1).ret();
   c.end();

@@ -246,6 +246,53 @@ describe.skipIf(unavailable)('SSE floating point at its limits, on the host and 
   }
 });
 
+/** Around the limits of what the formats hold exactly, as 64-bit patterns; their lower halves serve as 32-bit integers. */
+const INTEGERS = [
+  0n,
+  1n,
+  3n,
+  2n ** 23n,
+  2n ** 24n,
+  2n ** 25n,
+  2n ** 30n,
+  2n ** 31n,
+  2n ** 32n,
+  2n ** 53n,
+  2n ** 54n,
+  2n ** 62n,
+  2n ** 63n,
+]
+  .flatMap((value) => [value - 1n, value, value + 1n, value + 5n])
+  .flatMap((value) => [BigInt.asUintN(64, value), BigInt.asUintN(64, -value)]);
+
+/** Conversions from EDX, RDX or XMM2 to XMM1. */
+const FROM_INTEGERS = [
+  { name: 'cvtsi2ss', code: [0xf3, 0x0f, 0x2a, 0xca] },
+  { name: 'cvtsi2sd', code: [0xf2, 0x0f, 0x2a, 0xca] },
+  { name: 'cvtsi2ss64', code: [0xf3, 0x48, 0x0f, 0x2a, 0xca] },
+  { name: 'cvtsi2sd64', code: [0xf2, 0x48, 0x0f, 0x2a, 0xca] },
+  { name: 'cvtdq2ps', code: [0x0f, 0x5b, 0xca] },
+  { name: 'cvtdq2pd', code: [0xf3, 0x0f, 0xe6, 0xca] },
+];
+
+describe.skipIf(unavailable)('conversions from integers, on the host and emulated', () => {
+  const emulator = new EmulatorDriver();
+  for (const { name, code } of FROM_INTEGERS) {
+    it(name, async () => {
+      const cases = INTEGERS.flatMap((value, i) =>
+        MXCSRS.map((mxcsr): TestCase => {
+          const xmm = registers(8, [f64(1.5), f64(2.5)], [value, INTEGERS[(i + 3) % INTEGERS.length]]);
+          const state = initialState({ xmm, mxcsr });
+          state.gpr[2] = value;
+          return { code: Uint8Array.from(code), state, memory: [] };
+        }),
+      );
+      const expected = await new NativeDriver().run(cases);
+      expect(emulator.run(cases).map(summary)).toEqual(expected.map(summary));
+    });
+  }
+});
+
 /** What an instruction can change: XMM1, RCX, flags, MXCSR, exception. */
 function summary(result: Awaited<ReturnType<NativeDriver['run']>>[number]): string {
   const xmm1 = Buffer.from(result.xmm.slice(16, 32).reverse()).toString('hex');

@@ -172,6 +172,13 @@ function storeMxcsr(e: Emitter): void {
   e.writeOp(0, 4);
 }
 
+/** CLFLUSH: nothing to flush, but it is checked as a load of the byte. */
+function flushLine(e: Emitter): void {
+  e.ea();
+  e.readPointer(1);
+  e.c.op(Op.drop);
+}
+
 /** Doubles lanes: MOVSLDUP, MOVSHDUP. */
 const duplicate = (numbers: readonly number[]): Lower =>
   unary((e) => {
@@ -234,4 +241,5 @@ export const rows: readonly Row[] = [
   ...sseRow('Maskmovdqu_rDI_xmm_xmm', maskedStore, { mayRaise: true }),
   ...sseRow('Ldmxcsr_m32', loadMxcsr),
   ...sseRow('Stmxcsr_m32', storeMxcsr),
+  ...sseRow('Clflush_m8', flushLine),
 ];
