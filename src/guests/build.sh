@@ -27,11 +27,17 @@ for source in lib/*.c; do
   library+=("$object")
 done
 
-for source in *.c workloads/*.c; do
-  name=$(basename "$source" .c)
-  gcc "${code[@]}" -c "$source" -o "$objects/program.o"
-  gcc "${link[@]}" "$objects/program.o" "${library[@]}" -o "$out/$name"
-done
+build_program() { # SOURCE [OBJECT…]
+  local name
+  name=$(basename "$1" .c)
+  gcc "${code[@]}" -c "$1" -o "$objects/program.o"
+  gcc "${link[@]}" "$objects/program.o" "${@:2}" "${library[@]}" -o "$out/$name"
+}
+
+for source in *.c workloads/*.c; do build_program "$source"; done
+
+gcc "${code[@]}" -c verify/common.c -o "$objects/verify-common.o"
+for source in verify/verify-*.c; do build_program "$source" "$objects/verify-common.o"; done
 
 gcc "${code[@]}" -fPIC -fvisibility=hidden -c vdso/vdso.c -o "$objects/vdso.o"
 gcc -nostdlib -shared -Wl,-T,vdso/vdso.lds,-soname,linux-vdso.so.1,--hash-style=both,--build-id=none,--strip-debug \

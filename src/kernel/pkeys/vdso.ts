@@ -36,7 +36,7 @@ const PkeyArea = struct({
 
 /** "PKEY" */
 const MAGIC = 0x59454b50;
-const AREA_ALIGN = 64;
+const AREA_ALIGN = 32;
 
 const areaOf = (memory: Memory, state: number): number => memory.loadNumber(state + PkeyTaskState.area);
 

@@ -1,0 +1,210 @@
+/* A page changes its key while others use it: properties 4, 5, 16 and 17. */
+#include "europa.h"
+
+#include "europa/verify.h"
+
+static u32 over ALIGNED(CACHE_LINE);
+
+/* --- 4: after pkey_mprotect returns no CPU uses the old key --- */
+
+enum { SHOOTDOWN_MS = 150, LEAST_RETAGS = 20, LONGEST_SEARCH_MS = 8000 };
+static u64 phase ALIGNED(CACHE_LINE); /* odd: the page has the denied key and no call is under way */
+static u64 reads ALIGNED(CACHE_LINE);
+static u64 late_phase ALIGNED(CACHE_LINE);
+static u64 *page;
+static int allowed_key, denied_key;
+
+/* Reads in a row, until one is denied; notes a read that began and ended in one odd phase. */
+static void read_in_a_row(void *unused) {
+  (void)unused;
+  while (!READ_ONCE(over)) {
+    u64 before = READ_ONCE(phase);
+    (void)READ_ONCE(*page);
+    u64 after = READ_ONCE(phase);
+    WRITE_ONCE(reads, READ_ONCE(reads) + 1);
+    if (before == after && (before & 1)) {
+      WRITE_ONCE(late_phase, before);
+      return;
+    }
+  }
+}
+
+static long read_on(void *argument) {
+  run_on((int)(long)argument);
+  wrpkru(pkru_with(PKRU_ONLY_KEY0, allowed_key, 0));
+  while (!atomic_load(&over)) {
+    struct fault fault = {0};
+    bool denied = !guarded(read_in_a_row, NULL, &fault);
+    if (denied) {
+      atomic_add(&reads, 1);
+      check(fault.code == SEGV_PKUERR && fault.address == (u64)page, denied_key, "read while the page is retagged",
+            "si_code %d at 0x%lx, error code 0x%x", fault.code, fault.address, fault.error);
+    } else if (atomic_load(&late_phase)) {
+      step(denied_key, "read of the page", "passes, although pkey_mprotect %lu has returned", late_phase / 2 + 1);
+      return 0;
+    }
+  }
+  return 0;
+}
+
+/* Gives the reader the time for `count` more reads. */
+static void let_read(u64 count) {
+  u64 from = atomic_load(&reads), started = clock_nanoseconds();
+  for (u32 i = 1; atomic_load(&reads) < from + count && !atomic_load(&late_phase); i++) {
+    cpu_pause();
+    if (i % 256 == 0 && !time_left(started, 20)) return;
+  }
+}
+
+static void retag_shootdown(void) {
+  allowed_key = obtain_key();
+  denied_key = obtain_key();
+  page = keyed_pages(1, allowed_key);
+  over = 0, phase = 0, reads = 0, late_phase = 0;
+  run_on(0);
+  struct thread *reader = thread_start(read_on, (void *)(long)(cpu_count() > 1));
+  u64 started = clock_nanoseconds(), retags = 0;
+  while ((time_left(started, SHOOTDOWN_MS) || retags < LEAST_RETAGS || !atomic_load(&reads)) && !atomic_load(&late_phase) &&
+         all_checked() && time_left(started, LONGEST_SEARCH_MS)) {
+    let_read(3); /* the reader has the entry with the open key in its TLB */
+    retag(page, 1, PROT_READ | PROT_WRITE, denied_key);
+    atomic_add(&phase, 1);
+    let_read(2);
+    if (atomic_load(&late_phase))
+      step(denied_key, "pkey_mprotect of the page from key %d to key %d has returned", "0", allowed_key, denied_key);
+    atomic_add(&phase, 1);
+    retag(page, 1, PROT_READ | PROT_WRITE, allowed_key);
+    retags++;
+  }
+  atomic_store(&over, 1);
+  thread_join(reader);
+  return_key(denied_key);
+  return_key(allowed_key);
+  verdict(all_checked() && !late_phase, retags);
+}
+
+/* --- 5: key and protection change together --- */
+
+/*
+ * The page is (RW, denied key) or (R, open key): a write never passes. It would, had the page the open key with RW for a moment, and
+ * a read-only page with the denied key would answer a read with the PK bit while the writer's own call says it is open.
+ */
+enum { ATOMIC_MS = 150 };
+static u64 attempts ALIGNED(CACHE_LINE);
+static u32 passed_writes ALIGNED(CACHE_LINE);
+
+static long write_on(void *argument) {
+  run_on((int)(long)argument);
+  wrpkru(pkru_with(PKRU_ONLY_KEY0, allowed_key, 0));
+  while (!atomic_load(&over)) {
+    struct fault fault = {0};
+    bool passed = try_write(page, SECRET, &fault);
+    atomic_add(&attempts, 1);
+    if (passed) {
+      step(allowed_key, "write to the page that is (read-write, key %d) or (read-only, key %d)",
+           "passes: it was (read-write, key %d)", denied_key, allowed_key, allowed_key);
+      atomic_store(&passed_writes, 1);
+      return 0;
+    }
+    check(fault.signal == SIGSEGV && fault.address == (u64)page && (fault.code == SEGV_PKUERR || fault.code == SEGV_ACCERR),
+          NO_KEY, "write while the page is retagged", "signal %d, si_code %d, address 0x%lx, error code 0x%x", fault.signal,
+          fault.code, fault.address, fault.error);
+  }
+  return 0;
+}
+
+static void retag_atomic(void) {
+  allowed_key = obtain_key();
+  denied_key = obtain_key();
+  page = keyed_pages(1, denied_key);
+  over = 0, attempts = 0, passed_writes = 0;
+  run_on(0);
+  struct thread *writer = thread_start(write_on, (void *)(long)(cpu_count() > 1));
+  u64 started = clock_nanoseconds(), retags = 0;
+  while ((time_left(started, ATOMIC_MS) || atomic_load(&attempts) < 50) && !atomic_load(&passed_writes) && all_checked() &&
+         time_left(started, LONGEST_SEARCH_MS)) {
+    retag(page, 1, PROT_READ, allowed_key);
+    retag(page, 1, PROT_READ | PROT_WRITE, denied_key);
+    retags += 2;
+  }
+  atomic_store(&over, 1);
+  thread_join(writer);
+  return_key(denied_key);
+  return_key(allowed_key);
+  verdict(all_checked() && !passed_writes, retags);
+}
+
+/* --- 16: si_pkey while another thread retags --- */
+
+/*
+ * The kernel looks the key up when it handles the fault, behind the mm's lock. The retagging thread changes many pages at a time, and
+ * the faulting one reads the last of them: its entry changes last, and the fault waits for the call to end.
+ */
+enum { MANY_PAGES = 256, SI_PKEY_MS = 20000 };
+static u32 wrong_keys ALIGNED(CACHE_LINE);
+
+static long fault_on(void *argument) {
+  run_on((int)(long)argument);
+  u64 *last = page + (MANY_PAGES - 1) * PAGE_SIZE / 8;
+  wrpkru(pkru_with(PKRU_ONLY_KEY0, allowed_key, 0));
+  while (!atomic_load(&over)) {
+    struct fault fault = {0};
+    bool passed = try_read(last, NULL, &fault);
+    atomic_add(&attempts, 1);
+    if (passed || fault.code != SEGV_PKUERR || fault.key != (u32)allowed_key) continue;
+    step(denied_key, "read of the page", "#PF with error code 0x%x under PKRU 0x%08x, which denies key %d and allows key %d",
+         fault.error, fault.pkru, denied_key, allowed_key);
+    step(allowed_key, "(meanwhile the page gets key %d) the kernel handles the fault", "SIGSEGV with si_pkey %u", allowed_key,
+         fault.key);
+    atomic_store(&wrong_keys, 1);
+    return 0;
+  }
+  return 0;
+}
+
+static void si_pkey_exact(void) {
+  allowed_key = obtain_key();
+  denied_key = obtain_key();
+  page = keyed_pages(MANY_PAGES, denied_key);
+  over = 0, attempts = 0, wrong_keys = 0;
+  run_on(0);
+  struct thread *reader = thread_start(fault_on, (void *)(long)(cpu_count() > 1));
+  u64 started = clock_nanoseconds(), retags = 0;
+  while (!atomic_load(&wrong_keys) && time_left(started, SI_PKEY_MS)) {
+    retag(page, MANY_PAGES, PROT_READ | PROT_WRITE, allowed_key);
+    retag(page, MANY_PAGES, PROT_READ | PROT_WRITE, denied_key);
+    retags++;
+  }
+  atomic_store(&over, 1);
+  thread_join(reader);
+  return_key(denied_key);
+  return_key(allowed_key);
+  verdict(!wrong_keys, atomic_load(&attempts));
+}
+
+/* --- 17: a failing pkey_mprotect --- */
+
+static void failed_call_changes_nothing(void) {
+  int key = obtain_key();
+  u8 *first = map_pages(3);
+  sys_munmap(first + PAGE_SIZE, PAGE_SIZE);
+  int before = page_key(first);
+  step(before, "three pages, the second unmapped; the key of the first", "%d", before);
+  long result = sys_pkey_mprotect(first, 3 * PAGE_SIZE, PROT_READ | PROT_WRITE, key);
+  step(key, "pkey_mprotect of the three with key %d", "%ld", key, result);
+  int after = page_key(first), third = page_key(first + 2 * PAGE_SIZE);
+  step(after, "the keys of the first and the third", "%d and %d", after, third);
+  if (!is_error(result)) die("the-call-did-not-fail", result);
+  retag(first, 1, PROT_READ | PROT_WRITE, 0);
+  return_key(key);
+  verdict(after == before && third == before, 1);
+}
+
+static const struct property properties[] = {
+    {"retag-shootdown", retag_shootdown},
+    {"retag-atomic", retag_atomic},
+    {"si-pkey-exact", si_pkey_exact},
+    {"failed-call-changes-nothing", failed_call_changes_nothing},
+};
+
+int main(int argc, char **argv) { return verify(argc, argv, properties, COUNT_OF(properties)); }
