@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { demoCommand } from './demo.js';
 import { runCommand } from './run.js';
+import { verifyCommand } from './verify.js';
 import { USAGE } from './exit-status.js';
 
 const program = new Command('europa')
@@ -14,7 +15,7 @@ const program = new Command('europa')
     writeErr: (text) => process.stderr.write(text),
     outputError: (text, write) => write(`europa: ${text.replace(/^error: /, '')}`),
   });
-for (const command of [runCommand(), demoCommand()]) {
+for (const command of [runCommand(), demoCommand(), verifyCommand()]) {
   program.addCommand(command.copyInheritedSettings(program));
 }
 

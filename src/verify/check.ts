@@ -20,7 +20,7 @@ export async function checkQuestions(
   const answers = new Map<Question, Result>();
   await inParallel(planProcesses(questions), jobs, async (process) => {
     const results = readVerdicts(process, await run(process));
-    process.questions.forEach((question, i) => answers.set(question, results[i]));
+    for (const [i, question] of process.questions.entries()) answers.set(question, results[i]);
     onResults?.(results);
   });
   return questions.map((question) => answers.get(question)!);
