@@ -2,7 +2,11 @@
 export interface CachedRegion {
   /** Its function's index in the engine's table. */
   readonly slot: number;
-  readonly entry: number;
+  /** What it is looked up by: its entry address, or `singleKey` of it. */
+  readonly key: number;
+  /** Its function, and the bytes it was translated from. */
+  readonly code: WebAssembly.ExportValue;
+  readonly source: readonly SourceBytes[];
   /** Virtual page numbers of its instructions, and pointers of the frames they were in. */
   readonly pages: readonly number[];
   readonly frames: readonly number[];
@@ -12,21 +16,42 @@ export interface CachedRegion {
   samples: number;
 }
 
+/** Bytes of code at a guest address, within one page. */
+export interface SourceBytes {
+  readonly address: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Key of the region that consists of the one instruction at an address. */
+export function singleKey(address: number): number {
+  return -address - 1;
+}
+
+/** Dropped regions kept by key: code that is written again and again often takes turns between a few versions. */
+const RETIRED_VERSIONS = 4;
+const RETIRED_KEYS = 1000;
+
 /** The table starts with room for this many regions and doubles. */
 const FIRST_SLOTS = 1024;
 
-/** Translated regions of one address space, by entry address, page and frame; and the table that holds their functions. */
+/** Translated regions of one address space, by key, page and frame; and the table that holds their functions. */
 export class CodeCache {
   readonly table = new WebAssembly.Table({ element: 'anyfunc', initial: FIRST_SLOTS });
   private readonly regions = new Map<number, CachedRegion>();
   private readonly byPage = new Map<number, Set<CachedRegion>>();
   private readonly byFrame = new Map<number, Set<CachedRegion>>();
+  private readonly retired = new Map<number, CachedRegion[]>();
   private readonly freeSlots: number[] = [];
   /** Slot 0 stays empty: it stands for "no region". */
   private nextSlot = 1;
 
-  get(entry: number): CachedRegion | undefined {
-    return this.regions.get(entry);
+  get(key: number): CachedRegion | undefined {
+    return this.regions.get(key);
+  }
+
+  /** Dropped regions with this key, latest first: good again if the code is again what they were translated from. */
+  dropped(key: number): readonly CachedRegion[] {
+    return this.retired.get(key) ?? [];
   }
 
   /** A free slot, holding `code` from now on. */
@@ -38,15 +63,15 @@ export class CodeCache {
   }
 
   add(region: CachedRegion): void {
-    this.regions.set(region.entry, region);
+    this.regions.set(region.key, region);
     for (const page of region.pages) put(this.byPage, page, region);
     for (const frame of region.frames) put(this.byFrame, frame, region);
   }
 
   /** Puts a new translation in an old one's place and slot: every link to it stays good. */
-  replace(old: CachedRegion, next: CachedRegion, code: WebAssembly.ExportValue): void {
+  replace(old: CachedRegion, next: CachedRegion): void {
     this.forget(old);
-    this.table.set(old.slot, code);
+    this.table.set(old.slot, next.code);
     this.add(next);
   }
 
@@ -66,6 +91,7 @@ export class CodeCache {
     this.regions.clear();
     this.byPage.clear();
     this.byFrame.clear();
+    this.retired.clear();
     this.freeSlots.length = 0;
     for (let slot = 1; slot < this.nextSlot; slot++) this.table.set(slot, null);
     this.nextSlot = 1;
@@ -76,11 +102,20 @@ export class CodeCache {
       this.forget(region);
       this.table.set(region.slot, null);
       this.freeSlots.push(region.slot);
+      this.retire(region);
     }
   }
 
+  private retire(region: CachedRegion): void {
+    const versions = (this.retired.get(region.key) ?? []).filter((other) => other.code !== region.code);
+    versions.unshift(region);
+    if (versions.length > RETIRED_VERSIONS) versions.pop();
+    this.retired.set(region.key, versions);
+    if (this.retired.size > RETIRED_KEYS) this.retired.delete(this.retired.keys().next().value!);
+  }
+
   private forget(region: CachedRegion): void {
-    this.regions.delete(region.entry);
+    this.regions.delete(region.key);
     for (const page of region.pages) remove(this.byPage, page, region);
     for (const frame of region.frames) remove(this.byFrame, frame, region);
   }

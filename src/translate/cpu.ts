@@ -89,8 +89,11 @@ export class Cpu implements EngineCpu {
     while (exit === Exit.next) {
       const slice = Math.min(left, SAMPLE_INTERVAL);
       memory.store32(base + CpuState.budget, slice);
-      const slot = engine.lookup(this, this.rip);
-      exit = slot === 0 ? Exit.exception : engine.runtime.enter(base, slot);
+      if (memory.load32(base + CpuState.rflags) & Flag.TF) exit = this.trace();
+      else {
+        const slot = engine.lookup(this, this.rip);
+        exit = slot === 0 ? Exit.exception : engine.runtime.enter(base, slot);
+      }
       if (exit === Exit.restart) exit = this.step();
       else if (exit === Exit.execute) exit = this.execute();
       else if (exit === Exit.exclusive) exit = this.hooks.exclusive(this, () => this.step());
@@ -115,14 +118,23 @@ export class Cpu implements EngineCpu {
   /** Runs the instruction at RIP alone, allowed to write over translated code. */
   private step(): number {
     const { memory, base } = this;
-    const code = this.engine.single(this);
-    if (!code) return Exit.exception;
+    const slot = this.engine.single(this);
+    if (slot === 0) return Exit.exception;
     memory.store32(base + CpuState.codeWriteAllowed, 1);
     try {
-      return code(base);
+      return this.engine.runtime.enter(base, slot);
     } finally {
       memory.store32(base + CpuState.codeWriteAllowed, 0);
     }
+  }
+
+  /** Single-stepping (TF): one instruction, and #DB behind it unless it raised something itself (SDM vol. 3, 17.3.1.4). */
+  private trace(): number {
+    let exit = this.step();
+    if (exit === Exit.execute) exit = this.execute();
+    if (exit !== Exit.next) return exit;
+    this.setException(Vector.DB, 0);
+    return Exit.exception;
   }
 
   /** Runs the instruction at RIP in TypeScript. */

@@ -3,12 +3,12 @@ import { CpuState, JUMP_ENTRIES, JumpEntry, Vector } from '../cpu/state.js';
 import { Frame, MACHINE, Machine } from '../memory/layout.js';
 import { type Memory, PAGE_SHIFT, PAGE_SIZE } from '../memory/memory.js';
 import { Access } from '../mmu/walk.js';
-import { type CachedRegion, CodeCache } from './code-cache.js';
+import { type CachedRegion, CodeCache, type SourceBytes, singleKey } from './code-cache.js';
 import { enableBranchHints } from '../wasm/branch-hints.js';
 import { HELPERS } from './helpers.js';
 import { disassemble } from './iced/library.js';
 import { type Insn, InsnDecoder, MAX_INSN } from './insn.js';
-import { COLD, discover, type Growth, HOT, SINGLE } from './region.js';
+import { COLD, discover, type Growth, HOT, type Region, SINGLE } from './region.js';
 import { type RuntimeExports, runtimeModule } from './runtime.js';
 import { emitRegion } from './translate.js';
 import type { SharedAccess } from './shared-access.js';
@@ -113,34 +113,76 @@ export class Engine {
     if (region && !region.hot && ++region.samples >= HOT_SAMPLES) this.compile(cpu, rip, HOT, region);
   }
 
-  /** Function of a region of one instruction, which returns after it and is not kept; null if it can't be fetched. */
-  single(cpu: EngineCpu): ((base: number) => number) | null {
+  /** Table slot of the region that is the instruction at RIP alone and returns after it; 0 if it can't be fetched. */
+  single(cpu: EngineCpu): number {
     const rip = this.memory.loadNumber(cpu.base + CpuState.rip);
-    const region = discover(rip, (ip) => this.fetch(cpu, ip), SINGLE);
-    if (!region) return null;
-    const instance = new WebAssembly.Instance(
-      new WebAssembly.Module(emitRegion(region, false, this.shared !== null)),
-      this.imports,
-    );
-    return instance.exports.r as (base: number) => number;
+    return (this.cache.get(singleKey(rip)) ?? this.compile(cpu, rip, SINGLE))?.slot ?? 0;
   }
 
   private compile(cpu: EngineCpu, entry: number, growth: Growth, old?: CachedRegion): CachedRegion | null {
+    const key = growth === SINGLE ? singleKey(entry) : entry;
+    if (!old) {
+      const again = this.revive(cpu, key);
+      if (again) return again;
+    }
     const found = discover(entry, (ip) => this.fetch(cpu, ip), growth);
     if (!found) return null;
-    const instance = new WebAssembly.Instance(
-      new WebAssembly.Module(emitRegion(found, true, this.shared !== null)),
-      this.imports,
-    );
-    const code = instance.exports.r;
-    const pages = [...found.pages];
-    const frames = pages.map((page) => (this.codePointer(cpu, page * PAGE_SIZE) & -PAGE_SIZE) >>> 0);
-    const slot = old ? old.slot : this.cache.allocate(code);
-    const region: CachedRegion = { slot, entry, pages, frames, hot: growth === HOT, samples: 0 };
-    if (old) this.cache.replace(old, region, code);
+    const module = new WebAssembly.Module(emitRegion(found, growth !== SINGLE, this.shared !== null));
+    const code = new WebAssembly.Instance(module, this.imports).exports.r;
+    const region: CachedRegion = {
+      slot: old ? old.slot : this.cache.allocate(code),
+      key,
+      code,
+      source: this.source(cpu, found),
+      pages: [...found.pages],
+      frames: this.framesOf(cpu, found.pages),
+      hot: growth === HOT,
+      samples: 0,
+    };
+    if (old) this.cache.replace(old, region);
     else this.cache.add(region);
     this.memory.count(cpu.base + CpuState.regionsTranslated);
     return region;
+  }
+
+  private framesOf(cpu: EngineCpu, pages: Iterable<number>): number[] {
+    return [...pages].map((page) => (this.codePointer(cpu, page * PAGE_SIZE) & -PAGE_SIZE) >>> 0);
+  }
+
+  /** A copy of the bytes that a region's instructions are made of. */
+  private source(cpu: EngineCpu, region: Region): SourceBytes[] {
+    const pieces: SourceBytes[] = [];
+    for (const { insns } of region.blocks.values()) {
+      // A block's instructions are contiguous.
+      const end = insns[insns.length - 1].next;
+      for (let at = insns[0].ip; at < end; ) {
+        const stop = Math.min(end, (Math.floor(at / PAGE_SIZE) + 1) * PAGE_SIZE);
+        const pointer = this.codePointer(cpu, at);
+        pieces.push({ address: at, bytes: this.memory.u8.slice(pointer, pointer + stop - at) });
+        at = stop;
+      }
+    }
+    return pieces;
+  }
+
+  /** Takes back a dropped region if its code is what it was translated from. */
+  private revive(cpu: EngineCpu, key: number): CachedRegion | null {
+    for (const region of this.cache.dropped(key)) {
+      // Marked first: a store from now on drops it again.
+      const same = region.source.every(({ address, bytes }) => {
+        const pointer = this.codePointer(cpu, address);
+        if (pointer === 0) return false;
+        this.markCode(cpu, pointer, bytes.length);
+        for (let i = 0; i < bytes.length; i++) if (this.memory.u8[pointer + i] !== bytes[i]) return false;
+        return true;
+      });
+      if (!same) continue;
+      const frames = this.framesOf(cpu, region.pages);
+      const again = { ...region, slot: this.cache.allocate(region.code), frames };
+      this.cache.add(again);
+      return again;
+    }
+    return null;
   }
 
   /** Drops translated code: of the pages [start, end), of a frame, or all. Jump caches are emptied with it. */

@@ -187,6 +187,8 @@ static void load(ucontext_t *uc) {
   if (memcmp(code_alias, c->code, MAX_CODE) != 0) memcpy(code_alias, c->code, MAX_CODE);
   for (int i = 0; i < 16; i++) g[greg_of[i]] = (greg_t)c->gpr[i];
   g[REG_RIP] = (greg_t)CODE;
+  // sigreturn leaves ID as it is now (a POPF may have set it), so it is cleared here and not in the frame.
+  __asm__ volatile("pushfq; andq $~0x200000, (%%rsp); popfq" : : : "memory", "cc");
   g[REG_EFL] = (greg_t)((c->rflags & RFLAGS_LOADED) | 0x202);
   memset(fx, 0, 24);
   memset(fx + 32, 0, 128);

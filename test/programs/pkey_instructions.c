@@ -64,6 +64,7 @@ int main(void) {
   xrstor(1 << 9);
   printf("xrstor: %08x\n", rdpkru());
   wrpkru(0x11111110);
+  *(uint32_t *)(area + 24) = 0x1f80;  // MXCSR, whose reserved bits would be refused
   xrstor(2);
   printf("xrstor without component 9: %08x\n", rdpkru());
   memset(area + 512, 0, 8);

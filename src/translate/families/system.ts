@@ -2,13 +2,13 @@ import { Code, Mnemonic } from '../iced/enums.js';
 import { cpuid, xgetbv } from '../../cpu/cpuid.js';
 import { ARITHMETIC_FLAGS, Flag } from '../../cpu/flags.js';
 import type { GuestCpu } from '../../cpu/guest-cpu.js';
-import { CpuState, Gpr, Vector } from '../../cpu/state.js';
+import { CpuState, Exit, Gpr, Vector } from '../../cpu/state.js';
 import { fxrstor, fxsave, SaveKind, xrstor, xsave } from '../../cpu/xsave-instructions.js';
 import { MACHINE, Machine } from '../../memory/layout.js';
 import { Op, Type } from '../../wasm/opcodes.js';
 import { Emitter } from '../emitter.js';
 import type { Insn } from '../insn.js';
-import { type Row, raiseException } from '../row.js';
+import { type Flow, type Row, raiseException } from '../row.js';
 import { effectiveAddress, instructionMemory } from '../execute.js';
 import { SwitchPoint } from '../shared-access.js';
 import { moveStackPointer, peekValue, pushValue } from './move.js';
@@ -65,7 +65,7 @@ function pushf(size: number) {
 }
 
 function popf(size: number) {
-  return (e: Emitter): void => {
+  return (e: Emitter, insn: Insn, flow: Flow): void => {
     const c = e.c;
     peekValue(e, size);
     if (size === 8) c.op(Op.i32_wrap_i64);
@@ -84,6 +84,11 @@ function popf(size: number) {
     c.mem(Op.i32_store, CpuState.rflags);
     c.get(value).i32(ARITHMETIC_FLAGS).op(Op.i32_and);
     e.setFlagBits();
+    // Single-stepping begins behind the next instruction, which the CPU's loop runs alone.
+    c.get(value).i32(Flag.TF).op(Op.i32_and).if();
+    flow.status(Exit.interrupt, insn.next);
+    c.end();
+    flow.jump(insn.next);
   };
 }
 
@@ -187,8 +192,8 @@ export const rows: readonly Row[] = [
   { mnemonic: Mnemonic.Wrpkru, lower: wrpkru, mayRaise: true },
   { mnemonic: Mnemonic.Pushfq, lower: pushf(8), mayRaise: true },
   { mnemonic: Mnemonic.Pushf, lower: pushf(2), mayRaise: true },
-  { mnemonic: Mnemonic.Popfq, lower: popf(8), mayRaise: true },
-  { mnemonic: Mnemonic.Popf, lower: popf(2), mayRaise: true },
+  { mnemonic: Mnemonic.Popfq, end: popf(8) },
+  { mnemonic: Mnemonic.Popf, end: popf(2) },
   { mnemonic: Mnemonic.Cpuid, execute: executeCpuid },
   { mnemonic: Mnemonic.Xgetbv, execute: executeXgetbv },
   { mnemonic: Mnemonic.Rdtsc, execute: executeRdtsc },
