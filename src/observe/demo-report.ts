@@ -16,10 +16,9 @@ const COLOURS = [pc.cyan, pc.yellow, pc.green, pc.magenta, pc.blue, pc.red] as c
 
 const count = (value: number | string): string => Number(value).toLocaleString('en-US');
 
-function threadName(thread: string): string {
-  const colour = COLOURS[Number(thread) % COLOURS.length];
-  return colour(`thread ${thread}`);
-}
+const threadColour = (thread: string) => COLOURS[Number(thread) % COLOURS.length];
+
+const threadName = (thread: string): string => threadColour(thread)(`thread ${thread}`);
 
 function table(head: readonly string[], rightFrom: number): Table.Table {
   return new Table({
@@ -43,7 +42,11 @@ export function demoReport(run: DemoRun): string {
       'the first forbidden accesses of each thread, as its SIGSEGV handler saw them',
       faults(run),
     ),
-    section('The CPUs', 'threads are preempted and migrate; their PKRU goes with them', cpus(run)),
+    section(
+      'The CPUs',
+      'rounds of each thread t0, t1 … on it: threads are preempted and migrate, and their PKRU goes with them',
+      cpus(run),
+    ),
     verdict(run),
     next(),
   ];
@@ -101,7 +104,8 @@ function threads(run: DemoRun): string {
 
 function faults(run: DemoRun): string {
   const t = table(['', 'CPU', 'access', 'address', 'page of', 'key', 'PKRU', 'error code'], 1);
-  for (const r of events(run, 'fault')) {
+  const caught = events(run, 'fault').sort((a, b) => Number(a.thread) - Number(b.thread));
+  for (const r of caught) {
     t.push([threadName(r.thread), r.cpu, r.access, r.addr, threadName(r.owner), r.key, r.pkru, r.error]);
   }
   return t.toString();
@@ -131,7 +135,6 @@ function cpus(run: DemoRun): string {
       ...rounds,
       count(cpu.contextSwitches),
       count(cpu.pkeyFaults),
-      count(cpu.shootdownsReceived),
       count(cpu.instructions),
     ]);
   }

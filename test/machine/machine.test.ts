@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { LoadError, Machine, UsageError } from '../../src/machine/index.js';
+import { Mutant } from '../../src/memory/mutants.js';
 import { guest, hasGcc, run, Scratch } from './fixtures.js';
 
 describe('options', () => {
@@ -197,4 +198,25 @@ describe('guests of our own', () => {
       expect(result.stats.key14.cleared > 0).toBe(debugFpu);
     }
   });
+
+  test.each([
+    ['pkruNotSaved', 4],
+    ['pkruNotRestored', 4],
+    ['pkruShared', 2],
+  ] as const)('the demonstration notices the defect %s', { timeout: 60_000 }, async (defect, cpus) => {
+    const options = { cpus, abi: 'minimal', mutants: Mutant[defect] } as const;
+    const result = await run(guest('demo'), ['6', '20', '20000'], options);
+    expect(result.exitCode).toBe(1);
+    expect(result.output.toString()).toMatch(/event=wrong/);
+  });
+
+  test.each(['debugClearForgotten', 'debugClearWrongKey'] as const)(
+    'with the defect %s key 14 stays as the threads set it',
+    { timeout: 60_000 },
+    async (defect) => {
+      const options = { cpus: 2, abi: 'minimal', debugFpu: true, mutants: Mutant[defect] } as const;
+      const result = await run(guest('demo'), ['6', '10', '20000'], options);
+      expect(result.output.toString()).toMatch(/event=done .* key14-cleared=0 /);
+    },
+  );
 });

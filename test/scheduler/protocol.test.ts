@@ -166,6 +166,26 @@ test('a task that is asleep but not parked is not taken off its CPU; it says so 
   expect(w.state(second)).toBe(TaskState.Handed);
 });
 
+test('a parked task that is woken just before the scheduler takes its CPU keeps it', () => {
+  const { w, task, reasons } = sleeper();
+  parkOnly(w);
+  const second = w.start(2);
+  const offer = w.policy.offer.bind(w.policy);
+  w.policy.offer = (place) => {
+    // The scheduler has seen the task parked by now.
+    expect(wake(w.memory, task)).toBe(true);
+    offer(place);
+  };
+  w.scheduler.step();
+  w.policy.offer = offer;
+  expect(w.state(second)).toBe(TaskState.Ready);
+  expect(w.state(task)).toBe(TaskState.Running);
+  w.loops[0].runSlice();
+  expect(reasons).toEqual([WakeReason.none, WakeReason.woken]);
+  w.scheduler.step();
+  expect(w.state(second)).toBe(TaskState.Handed);
+});
+
 test('a detached task that is woken comes back by the scheduler, with its reason', () => {
   const { w, task, reasons, second } = detached();
   expect(wake(w.memory, task)).toBe(true);
