@@ -15,6 +15,8 @@ export const Root = {
   mmSlab: 3,
   vmaSlab: 4,
   memoryObjectSlab: 5,
+  /** 1 once the user has been told that the machine's memory is used up. */
+  outOfMemoryReported: 6,
 } as const;
 
 /** The pointer in a root slot; 0 before boot has set it. */

@@ -1,14 +1,16 @@
+import { writeSync } from 'node:fs';
 import { CpuState, Exit, PfError } from '../../cpu/state.js';
 import { MACHINE, Machine } from '../../memory/layout.js';
 import { PAGE_SIZE } from '../../memory/memory.js';
 import { hasMutant, Mutant } from '../../memory/mutants.js';
+import { Root } from '../../memory/roots.js';
 import { lockExclusive, lockShared, unlockExclusive, unlockShared } from '../../memory/rwlock.js';
 import type { Mmu } from '../../mmu/mmu.js';
 import { leafHigh, leafLow, Prot, Pte } from '../../mmu/pte.js';
 import { enterKernel, enterUser } from '../../mmu/shootdown.js';
 import { Access } from '../../mmu/walk.js';
 import { Mm, STACK_GUARD, TASK_SIZE } from './mm-layout.js';
-import { BEYOND_END, NO_FRAME, objectPage } from './object.js';
+import { BEYOND_END, hasPages, NO_FRAME, objectPage } from './object.js';
 import { ownedAlone } from './region.js';
 import {
   findIndex,
@@ -174,7 +176,7 @@ function makePage(mmu: Mmu, mm: number, vma: number, page: number, write: boolea
     }
     let frame: number;
     let flags = low;
-    if (object === 0) frame = ops.allocateFrame() >>> 0;
+    if (!hasPages(memory, object)) frame = ops.allocateFrame() >>> 0;
     else {
       frame = objectPage(mmu, object, page - vmaStart(memory, vma) + vmaOffset(memory, vma));
       if (frame === BEYOND_END) return Fault.bus;
@@ -330,12 +332,11 @@ export function userFault(mmu: Mmu): FaultSignal | null {
 /** One line, once a machine, that says why programs die. */
 export function reportOutOfMemory(mmu: Mmu): void {
   const { memory } = mmu;
-  const word = (MACHINE + Machine.roots + 4 * 7) >>> 2;
+  const word = (MACHINE + Machine.roots + 4 * Root.outOfMemoryReported) >>> 2;
   if (Atomics.exchange(memory.i32, word, 1) !== 0) return;
   const megabytes = Math.floor((memory.load32(MACHINE + Machine.frameCount) * PAGE_SIZE) / 2 ** 20);
-  process.stderr.write(
-    `europa: the guest has used up the machine's ${megabytes} MiB of memory (raise --memory)\n`,
-  );
+  // Not process.stderr: a worker's goes through the main thread, which may have ended by then.
+  writeSync(2, `europa: the guest has used up the machine's ${megabytes} MiB of memory (raise --memory)\n`);
 }
 
 /** CpuHooks.codeWritten: guest code in a frame is about to be written to. Called from within a region. */
@@ -345,11 +346,12 @@ export function codeWrittenHook(mmu: Mmu, frame: number): void {
 
 /** CpuHooks.codeMarked: a frame has translated code for the first time, so stores to it must be noticed. */
 export function codeMarkedHook(mmu: Mmu, frame: number): void {
-  if (cannotBeWritten(mmu, frame)) return;
-  inKernel(mmu, () => mmu.code.dropWriteEntries(frame));
+  inKernel(mmu, () => {
+    if (!cannotBeWritten(mmu, frame)) mmu.code.dropWriteEntries(frame);
+  });
 }
 
-/** Runs `step` in kernel mode, where it may wait for CPUs that wait for this one. */
+/** Runs `step` in kernel mode, where it may wait for locks and for CPUs that wait for this one. */
 function inKernel(mmu: Mmu, step: () => void): void {
   const { memory, cpu } = mmu;
   enterKernel(memory, cpu.base);
@@ -359,18 +361,19 @@ function inKernel(mmu: Mmu, step: () => void): void {
 }
 
 /**
- * Whether no page-table entry lets anybody write to a frame that is being translated: known if it has one mapping only, found
- * around RIP, and that is write-protected (whoever removed the right to write has flushed the TLBs then).
+ * Whether no page-table entry lets anybody write to a frame that is being translated: so if this mm's mapping, by which it was
+ * fetched, is the only one, and no executable mapping here is writable. (Who took the right to write away has flushed the TLBs.)
  */
 function cannotBeWritten(mmu: Mmu, frame: number): boolean {
   const { memory, cpu } = mmu;
   const mm = memory.loadU32(cpu.base + CpuState.mm);
   if (mm === 0 || !ownedAlone(mmu, frame)) return false;
-  const rip = memory.loadNumber(cpu.base + CpuState.rip);
-  const page = rip - (rip % PAGE_SIZE);
-  for (const at of [page, page + PAGE_SIZE]) {
-    const low = readEntry(mmu, memory.loadU32(mm), at);
-    if ((low & -PAGE_SIZE) >>> 0 === frame) return !(low & Pte.writable);
+  lockShared(memory, mm + Mm.lock);
+  let writable = false;
+  for (let i = vmaCount(memory, mm) - 1; i >= 0 && !writable; i--) {
+    const prot = vmaProt(memory, vmaAt(memory, mm, i));
+    writable = (prot & (Prot.write | Prot.exec)) === (Prot.write | Prot.exec);
   }
-  return false;
+  unlockShared(memory, mm + Mm.lock);
+  return !writable;
 }

@@ -1,25 +1,22 @@
 import { Frame } from '../../memory/layout.js';
-import { PAGE_SIZE } from '../../memory/memory.js';
+import { type Memory, PAGE_SIZE } from '../../memory/memory.js';
 import { lockExclusive, unlockExclusive } from '../../memory/rwlock.js';
 import { frameTableEntry } from '../../mmu/frames.js';
 import type { Mmu } from '../../mmu/mmu.js';
-import { Prot } from '../../mmu/pte.js';
 import { forcePage } from './fault.js';
 import { Mm } from './mm-layout.js';
-import { findVma, vmaProt } from './vma.js';
+import { findVma, vmaEnd, vmaProt } from './vma.js';
 
 /**
- * The kernel's access to an address space that is not under the owner's PKRU, nor (the `force` ones) under the pages'
- * protection: the loader, /proc/pid/mem, process_vm_readv. Works on any mm, whether or not a CPU has it loaded.
+ * The kernel's access to an address space whatever its PKRU, and, unless the caller asks `permittedBytes`, whatever the pages'
+ * protection: for the loader, /proc/pid/mem, process_vm_readv. Works on any mm, whether or not a CPU has it loaded.
  */
 
 /** Reads as much as is mapped; returns the bytes read. */
 export function forceRead(mmu: Mmu, mm: number, address: number, target: Uint8Array): number {
   lockExclusive(mmu.memory, mm + Mm.lock);
   try {
-    return eachPage(mmu, mm, address, target.length, false, (frame, done, length) => {
-      target.set(mmu.memory.u8.subarray(frame, frame + length), done);
-    });
+    return readLocked(mmu, mm, address, target);
   } finally {
     unlockExclusive(mmu.memory, mm + Mm.lock);
   }
@@ -29,25 +26,42 @@ export function forceRead(mmu: Mmu, mm: number, address: number, target: Uint8Ar
 export function forceWrite(mmu: Mmu, mm: number, address: number, source: Uint8Array): number {
   lockExclusive(mmu.memory, mm + Mm.lock);
   try {
-    return eachPage(mmu, mm, address, source.length, true, (frame, done, length) => {
-      mmu.memory.u8.set(source.subarray(done, done + length), frame);
-    });
+    return writeLocked(mmu, mm, address, source);
   } finally {
     unlockExclusive(mmu.memory, mm + Mm.lock);
   }
 }
 
-/** Writes to pages that the program itself may write, whatever their keys; the lock is held alone. False if it cannot all be written. */
-export function writeLocked(mmu: Mmu, mm: number, address: number, source: Uint8Array): boolean {
-  const end = address + source.length;
-  for (let page = address - (address % PAGE_SIZE); page < end; page += PAGE_SIZE) {
-    const vma = findVma(mmu.memory, mm, page);
-    if (vma === 0 || !(vmaProt(mmu.memory, vma) & Prot.write)) return false;
-  }
-  const written = eachPage(mmu, mm, address, source.length, true, (frame, done, length) => {
+/** As `forceRead`, with the mm's lock held alone. */
+export function readLocked(mmu: Mmu, mm: number, address: number, target: Uint8Array): number {
+  return eachPage(mmu, mm, address, target.length, false, (frame, done, length) => {
+    target.set(mmu.memory.u8.subarray(frame, frame + length), done);
+  });
+}
+
+/** As `forceWrite`, with the mm's lock held alone. */
+export function writeLocked(mmu: Mmu, mm: number, address: number, source: Uint8Array): number {
+  return eachPage(mmu, mm, address, source.length, true, (frame, done, length) => {
     mmu.memory.u8.set(source.subarray(done, done + length), frame);
   });
-  return written === source.length;
+}
+
+/** How many of the first bytes of a range the mappings' protection allows, for an access that needs `prot`. The lock is held. */
+export function permittedBytes(
+  memory: Memory,
+  mm: number,
+  address: number,
+  length: number,
+  prot: number,
+): number {
+  const end = address + length;
+  let at = address;
+  while (at < end) {
+    const vma = findVma(memory, mm, at);
+    if (vma === 0 || !(vmaProt(memory, vma) & prot)) break;
+    at = Math.min(end, vmaEnd(memory, vma));
+  }
+  return at - address;
 }
 
 /** Calls `use` with the pointer of each page's part of a range. Returns the bytes before the first page that is not there. */

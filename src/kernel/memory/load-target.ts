@@ -6,7 +6,7 @@ import { Errno } from '../errno.js';
 import { abiOf } from '../pkeys/abi.js';
 import { forceWrite } from './force.js';
 import { Mm } from './mm-layout.js';
-import { createObject, type FileIdentity, holdObject } from './object.js';
+import { createLabel, dropObject, type FileIdentity } from './object.js';
 import { findPlace } from './place.js';
 import { addRegion, pageAlign, removeRegion } from './region.js';
 import { VmFlag } from './vma.js';
@@ -19,19 +19,17 @@ const MAY_ALL = VmFlag.mayRead | VmFlag.mayWrite | VmFlag.mayExec;
  */
 export function loadTarget(mmu: Mmu, mm: number, file?: FileIdentity): LoadTarget {
   const { memory } = mmu;
-  // An object without pages of its own: what is loaded is private from the start.
-  const object = file ? createObject(mmu, Infinity, file) : 0;
   return {
     map({ start, end, prot, kind, fileOffset }: LoadMapping): number {
-      const named = kind === 'file' ? object : 0;
-      holdObject(memory, named);
+      // What is loaded is private from the start; without room for a label it has no name.
+      const label = kind === 'file' && file ? createLabel(memory, file) : 0;
       return addMapping(mmu, mm, {
         start,
         end,
         prot,
-        flags: kind === 'stack' ? VmFlag.stack : 0,
-        object: named,
-        offset: named === 0 ? start : fileOffset,
+        flags: kind === 'stack' ? VmFlag.stack | VmFlag.growsDown : 0,
+        object: label,
+        offset: label === 0 ? start : fileOffset,
       });
     },
     write(address: number, bytes: Uint8Array): number {
@@ -49,12 +47,13 @@ interface NewMapping {
   offset: number;
 }
 
-/** Replaces what is in the range by a private mapping. */
+/** Replaces what is in the range by a private mapping, which takes over the reference of the object. */
 function addMapping(mmu: Mmu, mm: number, { flags, ...mapping }: NewMapping): number {
   const { memory } = mmu;
   lockExclusive(memory, mm + Mm.lock);
   try {
     const removed = removeRegion(mmu, mm, mapping.start, mapping.end);
+    if (removed) dropObject(mmu, mapping.object);
     return removed || addRegion(mmu, mm, { ...mapping, flags: flags | MAY_ALL, key: 0 });
   } finally {
     unlockExclusive(memory, mm + Mm.lock);

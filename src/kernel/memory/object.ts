@@ -13,7 +13,7 @@ import type { Mmu } from '../../mmu/mmu.js';
 export const MemoryObject = struct({
   /** Atomic: mappings, plus whoever makes one. */
   references: 'i32',
-  /** Top-level table of the pages. */
+  /** Top-level table of the pages; 0 for a label, which only names private memory. */
   root: 'u32',
   /** Bytes from which on an access is SIGBUS (a multiple of the page size); Infinity for anonymous memory. */
   end: 'f64',
@@ -44,16 +44,28 @@ export function createObject(mmu: Mmu, end: number, file?: FileIdentity): number
   memory.store32(object + MemoryObject.references, 1);
   memory.store32(object + MemoryObject.root, root);
   memory.f64[(object + MemoryObject.end) >>> 3] = end;
-  if (file) {
-    memory.f64[(object + MemoryObject.device) >>> 3] = file.device;
-    memory.f64[(object + MemoryObject.inode) >>> 3] = file.inode;
-    setPath(memory, object, file.path);
-  }
+  if (file) identify(memory, object, file);
   return object;
 }
 
-/** Names an object; without room for the name it stays nameless. */
-export function setPath(memory: Memory, object: number, path: string): void {
+/** An object that names private memory filled by somebody else: without pages, one reference; 0 if there is no room. */
+export function createLabel(memory: Memory, file: FileIdentity): number {
+  const object = slabAlloc(memory, rootPointer(memory, Root.memoryObjectSlab));
+  if (object === 0) return 0;
+  memory.store32(object + MemoryObject.references, 1);
+  identify(memory, object, file);
+  return object;
+}
+
+/** Whether an object (0: none) has pages of its own. */
+export function hasPages(memory: Memory, object: number): boolean {
+  return object !== 0 && memory.loadU32(object + MemoryObject.root) !== 0;
+}
+
+/** Names an object; without room for the path it stays without one. */
+function identify(memory: Memory, object: number, { device, inode, path }: FileIdentity): void {
+  memory.f64[(object + MemoryObject.device) >>> 3] = device;
+  memory.f64[(object + MemoryObject.inode) >>> 3] = inode;
   const bytes = new TextEncoder().encode(path);
   const pointer = bytes.length === 0 ? 0 : kmalloc(memory, bytes.length);
   if (pointer === 0) return;
@@ -79,7 +91,7 @@ export function holdObject(memory: Memory, object: number): void {
 export function dropObject(mmu: Mmu, object: number): void {
   const { memory } = mmu;
   if (object === 0 || Atomics.sub(memory.i32, (object + MemoryObject.references) >>> 2, 1) !== 1) return;
-  mmu.ops.destroy(memory.loadU32(object + MemoryObject.root), 4);
+  if (hasPages(memory, object)) mmu.ops.destroy(memory.loadU32(object + MemoryObject.root), 4);
   const path = memory.loadU32(object + MemoryObject.path);
   if (path !== 0) kfree(memory, path, memory.load32(object + MemoryObject.pathBytes));
   slabFree(memory, rootPointer(memory, Root.memoryObjectSlab), object);

@@ -3,7 +3,7 @@ import { lockExclusive, lockShared, unlockExclusive, unlockShared } from '../../
 import { Errno } from '../errno.js';
 import type { PkeyCaller } from '../pkeys/abi.js';
 import { Mm, TASK_SIZE } from './mm-layout.js';
-import { hasPage } from './object.js';
+import { hasPage, hasPages } from './object.js';
 import { populate } from './populate.js';
 import { pageAlign } from './region.js';
 import { changeFlags } from './vma-flags.js';
@@ -52,7 +52,10 @@ function residentPages({ memory, mm, user }: PkeyCaller, start: number, pages: n
     for (let i = 0; i < answer.length; i++) {
       const page = start + i * PAGE_SIZE;
       const offset = page - vmaStart(memory, vma) + vmaOffset(memory, vma);
-      if (user.mmu.ops.count(root, page, page + PAGE_SIZE) || (object && hasPage(user.mmu, object, offset))) {
+      if (
+        user.mmu.ops.count(root, page, page + PAGE_SIZE) ||
+        (hasPages(memory, object) && hasPage(user.mmu, object, offset))
+      ) {
         answer[i] = 1;
       }
     }

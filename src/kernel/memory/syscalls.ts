@@ -8,6 +8,7 @@ import { mmap, munmap } from './mmap.js';
 import { mprotect, pkeyMprotect } from './mprotect.js';
 import { mremap } from './mremap.js';
 import type { MappableFile } from './object.js';
+import { processVm } from './process-vm.js';
 import { mincore, mlock, mlockall, msync, munlock, munlockall } from './residency.js';
 
 /** Gives the file of a descriptor for mapping, or −EBADF. */
@@ -54,6 +55,18 @@ export function memorySyscalls(openMappable: OpenMappable): SyscallTable {
     150: { name: 'munlock', args: 'pz', handler: (k, address, length) => munlock(k, address, length) },
     151: { name: 'mlockall', args: 'd', handler: (k, flags) => mlockall(k, flags) },
     152: { name: 'munlockall', args: '', handler: (k) => munlockall(k) },
+    310: {
+      name: 'process_vm_readv',
+      args: 'dpzpzx',
+      handler: (k, pid, local, localCount, remote, remoteCount, flags) =>
+        processVm(k, pid, local, localCount, remote, remoteCount, flags, false),
+    },
+    311: {
+      name: 'process_vm_writev',
+      args: 'dpzpzx',
+      handler: (k, pid, local, localCount, remote, remoteCount, flags) =>
+        processVm(k, pid, local, localCount, remote, remoteCount, flags, true),
+    },
     325: {
       name: 'mlock2',
       args: 'pzd',

@@ -1,7 +1,8 @@
 import type { Memory } from '../../memory/memory.js';
 import { struct } from '../../memory/struct.js';
 import { Errno } from '../errno.js';
-import { writeLocked } from '../memory/force.js';
+import { Prot } from '../../mmu/pte.js';
+import { permittedBytes, writeLocked } from '../memory/force.js';
 import type { SyscallTable } from '../syscalls.js';
 import type { PkeyAbi, PkeyCaller } from './interface.js';
 import {
@@ -51,13 +52,20 @@ function publicMap({ memory, mm }: PkeyCaller): number {
  * threads' memory: keys don't count. One that cannot be written any more is left as it is, at its owner's risk.
  */
 function publish(caller: PkeyCaller): void {
-  const { memory, mm, user } = caller;
+  const { memory, mm } = caller;
   const bytes = new Uint8Array(new Uint32Array([publicMap(caller)]).buffer);
   let state = memory.loadU32(mmState(mm) + PkeyMmState.firstArea);
   while (state !== 0) {
-    writeLocked(user.mmu, mm, areaOf(memory, state) + PkeyArea.allocationMap, bytes);
+    writeArea(caller, areaOf(memory, state) + PkeyArea.allocationMap, bytes);
     state = memory.loadU32(state + PkeyTaskState.nextArea);
   }
+}
+
+/** Writes to memory that its owner may write, whatever its key; false if that is not possible. The lock is held. */
+function writeArea({ memory, mm, user }: PkeyCaller, address: number, bytes: Uint8Array): boolean {
+  const { length } = bytes;
+  if (permittedBytes(memory, mm, address, length, Prot.write) < length) return false;
+  return writeLocked(user.mmu, mm, address, bytes) === length;
 }
 
 /** Copies the caller's rights of a key to its area. */
@@ -110,7 +118,7 @@ function register(caller: PkeyCaller, area: number, bytes: number, flags: number
     view.setUint32(PkeyArea.allocationMap, publicMap(caller), true);
     for (let key = 0; key < KEYS; key++) content[PkeyArea.rights + key] = rightsOf(caller, key);
     // It may have been unmapped since it was looked at.
-    if (!writeLocked(user.mmu, mm, area, content)) return -Errno.EFAULT;
+    if (!writeArea(caller, area, content)) return -Errno.EFAULT;
     const first = mmState(mm) + PkeyMmState.firstArea;
     memory.storeNumber(state + PkeyTaskState.area, area);
     memory.store32(state + PkeyTaskState.nextArea, memory.load32(first));
