@@ -11,7 +11,8 @@ export interface Outcome {
   readonly status: number;
 }
 
-const cli = join(repositoryRoot, 'dist/src/cli/main.js');
+/** EUROPA_CLI: another build's entry. */
+const cli = process.env.EUROPA_CLI ?? join(repositoryRoot, 'dist/src/cli/main.js');
 
 const SIGNALS: Record<string, number> = {
   SIGABRT: 6,
