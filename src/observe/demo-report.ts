@@ -82,7 +82,7 @@ function threads(run: DemoRun): string {
       'domain switches',
       'faults caught',
       'migrations',
-      'key 14 found cleared',
+      'key 14 cleared',
       'PKRU at the end',
     ],
     1,
@@ -114,17 +114,8 @@ function faults(run: DemoRun): string {
 function cpus(run: DemoRun): string {
   const visits = events(run, 'visit');
   const names = [...new Set(visits.map((visit) => visit.thread))].sort((a, b) => Number(a) - Number(b));
-  const t = table(
-    [
-      '',
-      ...names.map((name) => `rounds of ${name}`),
-      'context switches',
-      'key faults',
-      'shootdowns',
-      'instructions',
-    ],
-    1,
-  );
+  const titles = names.map((name) => threadColour(name)(`t${name}`));
+  const t = table(['', ...titles, 'context switches', 'key faults', 'instructions'], 1);
   for (const cpu of run.stats.cpus) {
     const rounds = names.map((name) => {
       const visit = visits.find((v) => v.thread === name && Number(v.cpu) === cpu.id);
