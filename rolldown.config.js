@@ -8,7 +8,12 @@ const entry = (file, output = {}) => ({
   input: `dist/${file}.js`,
   platform: 'node',
   external: [/^piscina/, /^iced-x86/],
-  output: { dir: `dist/${file.slice(0, file.lastIndexOf('/'))}`, format: 'esm', chunkFileNames: '[name].js', ...output },
+  output: {
+    dir: `dist/${file.slice(0, file.lastIndexOf('/'))}`,
+    format: 'esm',
+    chunkFileNames: '[name].js',
+    ...output,
+  },
 });
 
 export default defineConfig([
