@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { demoCommand } from './demo.js';
+import { replayCommand } from './replay.js';
 import { runCommand } from './run.js';
+import { stressCommand } from './stress.js';
 import { verifyCommand } from './verify.js';
 import { USAGE } from './exit-status.js';
 
@@ -15,7 +17,7 @@ const program = new Command('europa')
     writeErr: (text) => process.stderr.write(text),
     outputError: (text, write) => write(`europa: ${text.replace(/^error: /, '')}`),
   });
-for (const command of [runCommand(), demoCommand(), verifyCommand()]) {
+for (const command of [runCommand(), demoCommand(), verifyCommand(), stressCommand(), replayCommand()]) {
   program.addCommand(command.copyInheritedSettings(program));
 }
 

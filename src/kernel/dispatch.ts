@@ -34,9 +34,10 @@ export class SyscallDispatcher {
   constructor(
     private readonly k: KernelCpu,
     table: SyscallTable,
+    log?: (line: string) => void,
   ) {
     for (const [number, call] of Object.entries(table)) this.calls[Number(number)] = call;
-    this.log = k.flag(MachineFlag.strace) ? new SyscallLog() : null;
+    this.log = k.flag(MachineFlag.strace) ? new SyscallLog(log) : null;
   }
 
   /** @returns what the handler returns; −ENOSYS for calls that don't exist */

@@ -49,6 +49,8 @@ export interface HostServices {
   keyFault(fault: KeyFault): void;
   /** One line for the user of the machine, without newline. */
   note(line: string): void;
+  /** A line of --strace, with its newline; to standard error unless given. */
+  log?(line: string): void;
 }
 
 /** Puts together a CPU and the kernel on it. */
@@ -94,7 +96,7 @@ class Services implements KernelServices {
     private readonly mmu: Mmu,
     private readonly host: HostServices,
   ) {
-    this.dispatcher = new SyscallDispatcher(k, syscallTable(k.memory));
+    this.dispatcher = new SyscallDispatcher(k, syscallTable(k.memory), host.log);
   }
 
   private readonly exitHooks: ExitHooks = {

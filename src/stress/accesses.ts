@@ -72,6 +72,9 @@ export class SeededAccesses implements SharedAccess {
   trace: TraceStep[] | null = null;
   /** More steps than this end the run. */
   limit = Infinity;
+  /** The key of the page at an address, for traces. */
+  keyOf: (address: number) => number = () => 0;
+  private readonly steps: number[] = [];
   private order = 0;
   private runtime!: RuntimeExports &
     Record<'load' | 'store' | 'modify', (cpu: number, address: bigint, size: number) => number>;
@@ -89,10 +92,16 @@ export class SeededAccesses implements SharedAccess {
     this.pkruGlobal = pkru;
   }
 
+  /** Steps of one thread. */
+  stepsOf(thread: number): number {
+    return this.steps[thread] ?? 0;
+  }
+
   /** Starts a run in which nothing has happened yet. */
   begin(current: SeededCpu): void {
     this.current = current;
     this.step = this.points = this.order = 0;
+    this.steps.length = 0;
     this.hash.reset();
     this.visibility.begin();
   }
@@ -145,10 +154,10 @@ export class SeededAccesses implements SharedAccess {
         if (this.runtime.store(base, address, size) === 0) return 0;
       } else if (visible) {
         if (cpu.buffer.full) this.commit(cpu);
-        cpu.buffer.push(pointer, size, bounce, this.order++);
+        cpu.buffer.push(at, pointer, size, bounce, this.order++);
       } else if (cpu.buffer.upTo(pointer, size) > 0) {
         // What nobody else looks at need not wait, unless an older store to the same bytes does.
-        cpu.buffer.push(pointer, size, bounce, this.order++);
+        cpu.buffer.push(at, pointer, size, bounce, this.order++);
       } else {
         this.memory.u8.copyWithin(pointer, bounce, bounce + size);
       }
@@ -335,8 +344,21 @@ export class SeededAccesses implements SharedAccess {
   }
 
   private commitOldest(cpu: SeededCpu): void {
-    const { pointer, size } = cpu.buffer.stores[0];
+    const { pointer, size, address, bytes } = cpu.buffer.stores[0];
     cpu.buffer.commit();
+    this.trace?.push({
+      step: this.step,
+      kind: 'commit',
+      thread: cpu.thread,
+      cpu: cpu.id,
+      rip: 0,
+      address,
+      size,
+      value: littleEndian(bytes, 0, size),
+      key: 0,
+      pkru: 0,
+      visible: true,
+    });
     this.hash.add(KIND_NUMBER.commit, cpu.thread, pointer & (PAGE_SIZE - 1), size);
   }
 
@@ -355,14 +377,13 @@ export class SeededAccesses implements SharedAccess {
     pointer: number,
     visible: boolean,
   ): void {
+    this.steps[cpu.thread] = this.stepsOf(cpu.thread) + 1;
     if (++this.step > this.limit) this.decider.overrun();
     const { u8 } = this.memory;
     let value = 0;
     for (let i = 0; i < size && i < 4; i++) value |= u8[pointer + i] << (8 * i);
     this.hash.add(KIND_NUMBER[kind], cpu.thread, address, value);
     if (this.trace === null) return;
-    let whole = 0n;
-    for (let i = Math.min(size, 8); i-- > 0; ) whole = (whole << 8n) | BigInt(u8[pointer + i]);
     this.trace.push({
       step: this.step,
       kind,
@@ -371,7 +392,8 @@ export class SeededAccesses implements SharedAccess {
       rip: this.memory.loadNumber(cpu.base + CpuState.rip),
       address,
       size,
-      value: whole,
+      value: littleEndian(u8, pointer, size),
+      key: size > 0 ? this.keyOf(address) : 0,
       pkru: (this.pkruGlobal.value as number) >>> 0,
       visible,
     });
@@ -380,4 +402,11 @@ export class SeededAccesses implements SharedAccess {
 
 function crosses(address: number, size: number): boolean {
   return (address % PAGE_SIZE) + size > PAGE_SIZE;
+}
+
+/** The first eight bytes at most, as a number. */
+function littleEndian(bytes: Uint8Array, at: number, size: number): bigint {
+  let value = 0n;
+  for (let i = Math.min(size, 8); i-- > 0; ) value = (value << 8n) | BigInt(bytes[at + i]);
+  return value;
 }

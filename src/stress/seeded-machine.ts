@@ -1,5 +1,6 @@
+import { writeSync } from 'node:fs';
 import type { CpuHooks, GuestCpu } from '../cpu/guest-cpu.js';
-import { CpuState, cpuPointer, Interrupt } from '../cpu/state.js';
+import { CpuState, cpuPointer, Gpr, Interrupt } from '../cpu/state.js';
 import { mayRunOn } from '../kernel/affinity.js';
 import { putInput } from '../kernel/console.js';
 import { CpuLoop, type CpuLoopState, type KernelServices, Slice } from '../kernel/cpu-loop.js';
@@ -16,7 +17,8 @@ import { expireRealTimers } from '../kernel/time.js';
 import { cpuOf, loadWord, stateOf, wake } from '../kernel/wait.js';
 import { createSharedMemory } from '../machine/shared.js';
 import { MACHINE, Machine } from '../memory/layout.js';
-import type { Memory } from '../memory/memory.js';
+import { type Memory, PAGE_SIZE } from '../memory/memory.js';
+import { AddressSpace } from '../mmu/address-space.js';
 import type { Mmu } from '../mmu/mmu.js';
 import { Scheduler, type SchedulerState } from '../scheduler/scheduler.js';
 import type { Schedule } from '../scheduler/seeded/index.js';
@@ -43,6 +45,19 @@ const MOST_LESSONS = 24;
 const BOOT_REALTIME = 1_577_836_800_000;
 
 const CLEAN_EXIT = new Set([0, SKIPPED]);
+
+/** A thread as `inspect` shows it. */
+export interface ThreadState {
+  readonly thread: number;
+  readonly cpu: number;
+  readonly rip: number;
+  readonly pkru: number;
+  readonly registers: Readonly<Record<string, bigint>>;
+  /** Words from RSP on. */
+  readonly stack: readonly bigint[];
+}
+
+const STACK_WORDS = 16;
 
 interface Loaded {
   readonly k: KernelCpu;
@@ -75,8 +90,12 @@ export class SeededMachine implements SwitchDecider {
   readonly accesses: SeededAccesses;
   /** What to add to the addresses of the program's symbols. */
   base = 0;
+  /** Whether system calls are not logged for now. */
+  quiet = true;
   /** The run ends before this step, if it is given. */
   until = Infinity;
+  /** Addresses of the instructions at which runs have switched so far. */
+  readonly switchPoints = new Set<number>();
   private readonly engine: Engine;
   private readonly cpus: Loaded[] = [];
   private readonly clock: VirtualClock;
@@ -109,7 +128,11 @@ export class SeededMachine implements SwitchDecider {
   /** The outcome of a program that never had a second thread. */
   private alone: RunOutcome | null = null;
 
-  constructor(readonly options: SeededOptions) {
+  /** @param strace whether to log system calls to standard error while `quiet` is false */
+  constructor(
+    readonly options: SeededOptions,
+    strace = false,
+  ) {
     const { cpus, abi, debugFpu, machineSeed, mutants } = options;
     const checked = {
       cpus,
@@ -118,7 +141,7 @@ export class SeededMachine implements SwitchDecider {
       memory: options.memory,
       seed: machineSeed,
       mutants,
-      strace: false,
+      strace,
     };
     const memory = createSharedMemory({ ...checked, stdout: 'capture', stdin: new Uint8Array(0) });
     this.memory = memory;
@@ -127,6 +150,7 @@ export class SeededMachine implements SwitchDecider {
     this.accesses = new SeededAccesses(memory, this, options.memoryModel === 'tso');
     this.engine = new Engine(memory, this.accesses);
     this.accesses.connect(this.engine.runtime, this.engine.pkru);
+    this.accesses.keyOf = (address) => this.keyOf(address);
     this.clock = new VirtualClock(
       memory,
       Array.from({ length: cpus }, (_, id) => cpuPointer(id)),
@@ -147,6 +171,9 @@ export class SeededMachine implements SwitchDecider {
       fatal: () => {},
       keyFault: () => {},
       note: (line) => this.notes.push(line),
+      log: (line) => {
+        if (!this.quiet) writeSync(2, line);
+      },
     };
     const made = createKernelCpu(memory, (hooks) => this.makeCpu(id, hooks), host);
     const { k, mmu } = made;
@@ -247,6 +274,7 @@ export class SeededMachine implements SwitchDecider {
       quiet = visibility.sharedCount === before ? quiet + 1 : 0;
     }
     visibility.learning = false;
+    this.switchPoints.clear();
     return points;
   }
 
@@ -306,6 +334,41 @@ export class SeededMachine implements SwitchDecider {
     const own = this.cpuOfThread[this.thread];
     if (own >= 0 && mayRunOn(this.memory, task, own)) return own;
     return this.cpus.findIndex((_, id) => mayRunOn(this.memory, task, id));
+  }
+
+  // --- for reports -------------------------------------------------------------------------------------------------------
+
+  private keyOf(address: number): number {
+    const { mmu, k } = this.cpus[this.accesses.current.id];
+    if (k.mm === 0) return 0;
+    const root = this.memory.load32(k.mm + Mm.space + AddressSpace.root);
+    if (mmu.ops.entry(root, address - (address % PAGE_SIZE), mmu.scratch) === 0) return 0;
+    return (this.memory.load32(mmu.scratch + 4) >>> 27) & 15;
+  }
+
+  /** "mov eax,[rdi]", as the program has it at the moment. */
+  disassemble(rip: number): string {
+    return this.cpus[this.accesses.current.id].k.cpu.describeInstruction(rip)?.text ?? '?';
+  }
+
+  /** Registers, PKRU and the top of the stack of every thread that has a CPU. */
+  inspect(): ThreadState[] {
+    return this.cpus.flatMap(({ k, loop }, id) => {
+      if (loop.state().task === 0) return [];
+      const registers = Object.fromEntries(
+        Object.entries(Gpr).map(([name, number]) => [
+          name,
+          k.memory.u64[(k.cpu.base + CpuState.gpr + 8 * number) >>> 3],
+        ]),
+      );
+      const stack: bigint[] = [];
+      for (let i = 0; i < STACK_WORDS; i++) {
+        const word = k.user.readBytes(k.stackPointer + 8 * i, 8);
+        if (word === null) break;
+        stack.push(Buffer.from(word).readBigUInt64LE());
+      }
+      return [{ thread: this.threadOn(id), cpu: id, rip: k.rip, pkru: k.cpu.pkru, registers, stack }];
+    });
   }
 
   // --- who can run -------------------------------------------------------------------------------------------------------
@@ -400,7 +463,8 @@ export class SeededMachine implements SwitchDecider {
 
   private choose(current: number, runnable: readonly number[], yields: boolean): number {
     if (this.schedule === null) return runnable[0];
-    return this.schedule.choose({ current, runnable, yields, step: this.accesses.step });
+    const at = this.thread;
+    return this.schedule.choose({ current, runnable, yields, at, step: this.accesses.stepsOf(at) });
   }
 
   /** Counts a switch. @param current the thread that could have gone on, −1 for none */
@@ -409,6 +473,7 @@ export class SeededMachine implements SwitchDecider {
     this.switches++;
     if (current >= 0) this.preemptions++;
     const { accesses } = this;
+    this.switchPoints.add(this.memory.loadNumber(accesses.current.base + CpuState.rip));
     accesses.hash.add(SWITCH, chosen, accesses.step, this.thread);
     accesses.trace?.push({
       step: accesses.step,
@@ -419,6 +484,7 @@ export class SeededMachine implements SwitchDecider {
       address: chosen,
       size: 0,
       value: 0n,
+      key: 0,
       pkru: 0,
       visible: true,
     });
@@ -429,7 +495,6 @@ export class SeededMachine implements SwitchDecider {
     return this.schedule.delays({
       current: this.thread,
       owner: owner.thread,
-      step: this.accesses.step,
       older,
     });
   }

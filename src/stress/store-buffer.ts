@@ -6,6 +6,8 @@ export interface BufferedStore {
   readonly pointer: number;
   readonly size: number;
   readonly bytes: Uint8Array;
+  /** Where the program has it. */
+  readonly address: number;
   /** Place in the order of all stores of the machine. */
   readonly order: number;
 }
@@ -26,8 +28,9 @@ export class StoreBuffer {
     return this.stores.length >= CAPACITY;
   }
 
-  push(pointer: number, size: number, from: number, order: number): void {
-    this.stores.push({ pointer, size, bytes: this.memory.u8.slice(from, from + size), order });
+  push(address: number, pointer: number, size: number, from: number, order: number): void {
+    const bytes = this.memory.u8.slice(from, from + size);
+    this.stores.push({ pointer, size, bytes, address, order });
   }
 
   /** Makes the oldest store visible to all. */

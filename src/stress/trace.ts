@@ -23,6 +23,8 @@ export interface TraceStep {
   readonly size: number;
   /** What was read or written, at most eight bytes; of a locked instruction what was there before. */
   readonly value: bigint;
+  /** Key of the page of an access. */
+  readonly key: number;
   readonly pkru: number;
   /** Whether others can see it. */
   readonly visible: boolean;

@@ -23,7 +23,11 @@ export class ExhaustiveSchedule implements Schedule {
   /** Whether every schedule has been tried. */
   exhausted = false;
 
-  constructor(private readonly preemptions: number) {
+  /** @param delayed whether stores may be delayed against the order of execution */
+  constructor(
+    private readonly preemptions: number,
+    private readonly delayed = true,
+  ) {
     this.name = `exhaustive:${preemptions}`;
   }
 
@@ -46,6 +50,7 @@ export class ExhaustiveSchedule implements Schedule {
   }
 
   delays({ older }: Delay): boolean {
+    if (!this.delayed) return !older;
     return this.decide(older ? [0, 1] : [1, 0], () => 0) === 1;
   }
 

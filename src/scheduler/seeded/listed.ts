@@ -2,8 +2,8 @@ import type { Choice, Delay, Schedule } from './schedule.js';
 
 /** What a run did otherwise than running each thread until it blocks, all stores at once. */
 export interface Decisions {
-  /** [step, thread]: from that step on that thread runs. */
-  readonly switches: readonly (readonly [number, number])[];
+  /** [thread, step, next]: when `thread` has made so many steps `next` runs. In the order in which it happened. */
+  readonly switches: readonly (readonly [number, number, number])[];
   /** Numbers of the looks at another thread's waiting store (counted from 0) that left it waiting against the order. */
   readonly delays: readonly number[];
 }
@@ -11,7 +11,7 @@ export interface Decisions {
 /** Repeats recorded decisions. Where the list says nothing the current thread goes on, or else the lowest-numbered one that can. */
 export class ListedSchedule implements Schedule {
   readonly name = 'replay';
-  private at = 0;
+  private readonly used = new Set<number>();
   private looks = 0;
   private readonly delayed: ReadonlySet<number>;
 
@@ -20,17 +20,17 @@ export class ListedSchedule implements Schedule {
   }
 
   begin(): boolean {
-    this.at = 0;
+    this.used.clear();
     this.looks = 0;
     return true;
   }
 
-  choose({ current, runnable, yields, step }: Choice): number {
+  choose({ current, runnable, yields, at, step }: Choice): number {
     const { switches } = this.decisions;
-    while (this.at < switches.length && switches[this.at][0] < step) this.at++;
-    if (this.at < switches.length && switches[this.at][0] === step) {
-      const thread = switches[this.at][1];
-      if (runnable.includes(thread)) return thread;
+    const i = switches.findIndex(([thread, when], i) => !this.used.has(i) && thread === at && when === step);
+    if (i >= 0) {
+      this.used.add(i);
+      if (runnable.includes(switches[i][2])) return switches[i][2];
     }
     return defaultThread(current, runnable, yields);
   }
@@ -53,7 +53,7 @@ export function defaultThread(current: number, runnable: readonly number[], yiel
 /** Writes down what another schedule decides, as `Decisions`. */
 export class Recorder implements Schedule {
   readonly name: string;
-  private switches: [number, number][] = [];
+  private switches: [number, number, number][] = [];
   private delayed: number[] = [];
   private looks = 0;
 
@@ -70,8 +70,8 @@ export class Recorder implements Schedule {
 
   choose(choice: Choice): number {
     const thread = this.schedule.choose(choice);
-    const { current, runnable, yields, step } = choice;
-    if (thread !== defaultThread(current, runnable, yields)) this.switches.push([step, thread]);
+    const { current, runnable, yields, at, step } = choice;
+    if (thread !== defaultThread(current, runnable, yields)) this.switches.push([at, step, thread]);
     return thread;
   }
 

@@ -6,7 +6,9 @@ export interface Choice {
   readonly runnable: readonly number[];
   /** The current thread waits for another, as far as one can see: PAUSE, sched_yield, or long without progress. */
   readonly yields: boolean;
-  /** Accesses to memory, system calls and other steps that all threads have made so far. */
+  /** The thread that has come to a switch point: `current`, or the one that cannot go on. */
+  readonly at: number;
+  /** Accesses to memory, system calls and other steps that `at` has made so far. */
   readonly step: number;
 }
 
@@ -15,7 +17,6 @@ export interface Delay {
   readonly current: number;
   /** The thread whose store it is. */
   readonly owner: number;
-  readonly step: number;
   /** Whether the order of execution, and so sequential consistency, asks for the store to be done first. */
   readonly older: boolean;
 }
