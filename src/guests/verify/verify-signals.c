@@ -49,7 +49,8 @@ static void uaccess_efault(void) {
                 syscall4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)denied, 8), -EFAULT);
   expect_result(key, "rt_sigprocmask(SIG_BLOCK, denied page, NULL)",
                 syscall4(SYS_rt_sigprocmask, SIG_BLOCK, (long)denied, 0, 8), -EFAULT);
-  expect_result(key, "futex(denied page, FUTEX_WAIT)", sys_futex_wait(denied, 0, NULL), -EFAULT);
+  struct timespec soon = {0, 1000000};
+  expect_result(key, "futex(denied page, FUTEX_WAIT)", sys_futex_wait(denied, 0, &soon), -EFAULT);
   /* pipe_write of Linux answers EFAULT although eight bytes could be copied; other files answer 8. */
   long written = sys_write(pipe[1], (u8 *)denied - 8, 16);
   check(written == 8 || written == -EFAULT, key, "write(pipe, 8 bytes allowed and 8 denied)", "%ld", written);
