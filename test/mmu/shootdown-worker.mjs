@@ -27,7 +27,7 @@ const mmu = new Mmu(cpu, 2);
 const root = memory.loadU32(mm);
 mmu.load(mm);
 const interrupt = (base + CpuState.interrupt) >>> 2;
-const [stop, sequence, settled] = [shared >>> 2, (shared >>> 2) + 1, (shared >>> 2) + 2];
+const [stop, sequence, settled, found, looked] = [0, 1, 2, 3, 3 + id].map((n) => (shared >>> 2) + n);
 let looks = 0;
 let violations = 0;
 
@@ -58,7 +58,10 @@ function lookAtKey() {
   for (let i = 0; i < 20; i++) Atomics.load(i32, stop);
   if (before & 1 || Atomics.load(i32, sequence) !== before || key === null) return;
   looks++;
-  if (key !== expected) violations++;
+  if (key !== expected) {
+    violations++;
+    Atomics.store(i32, found, 1);
+  }
 }
 
 /** A store through the TLB, as guest code does. */
@@ -73,6 +76,7 @@ parentPort.postMessage('ready');
 const buffer = mmu.scratch + 32;
 memory.store32(buffer, 0x0bad);
 while (Atomics.load(i32, stop) === 0) {
+  Atomics.store(i32, looked, looks);
   if (role === 'copy') {
     looks += mmu.ops.copyOut(base, root, page, buffer, 4, 0) === 4 ? 1 : 0;
     continue;

@@ -131,9 +131,17 @@ async function withCpus(
   return outcomes;
 }
 
-/** Changes the key of the page again and again; the sequence is odd while it does. */
-function retag(p: ReturnType<typeof machine>, shared: Int32Array, rounds: number): void {
-  for (let i = 0; i < rounds; i++) {
+/** Words of the shared memory: the stop sign, the sequence, the key last set, whether a CPU found a mistake, looks by CPU. */
+const FOUND = 3;
+
+/** Whether CPUs 1 to `count` have had their share of looks: with few host cores that may take a while. */
+const allLooked = (shared: Int32Array, count: number): boolean =>
+  Array.from({ length: count }, (_, i) => Atomics.load(shared, FOUND + 1 + i)).every((looks) => looks > 100);
+
+/** Changes the key of the page again and again, at most for 30 s; the sequence is odd while it does. */
+function retag(p: ReturnType<typeof machine>, shared: Int32Array, enough: (rounds: number) => boolean): void {
+  const end = performance.now() + 30_000;
+  for (let i = 0; !enough(i) && performance.now() < end; i++) {
     const key = 1 + (i % 13);
     Atomics.add(shared, 1, 1);
     if (p.pkeyProtect(PAGE_AT, 1, RW, key) !== 0) throw new Error('pkey_mprotect failed');
@@ -146,16 +154,20 @@ function retag(p: ReturnType<typeof machine>, shared: Int32Array, rounds: number
 describe('shootdown, several threads', () => {
   it('after pkey_mprotect no CPU uses the old key', async () => {
     const p = machine(3);
-    const outcomes = await withCpus(p, ['key', 'key'], (shared) => retag(p, shared, 6000));
+    const outcomes = await withCpus(p, ['key', 'key'], (shared) =>
+      retag(p, shared, (rounds) => rounds >= 5000 && allLooked(shared, 2)),
+    );
     for (const { looks, violations } of outcomes) {
       expect(violations).toBe(0);
-      expect(looks).toBeGreaterThan(10);
+      expect(looks).toBeGreaterThan(100);
     }
   });
 
   it.each(['noShootdown', 'shootdownWithoutWait'] as const)('%s is found out', async (name) => {
     const p = machine(2, Mutant[name]);
-    const [{ violations }] = await withCpus(p, ['key'], (shared) => retag(p, shared, 20_000));
+    const [{ violations }] = await withCpus(p, ['key'], (shared) =>
+      retag(p, shared, () => Atomics.load(shared, FOUND) !== 0),
+    );
     expect(violations).toBeGreaterThan(0);
   });
 
@@ -164,8 +176,9 @@ describe('shootdown, several threads', () => {
     const { ops } = p.user.mmu;
     let reused = 0;
     let spoilt = 0;
-    const outcomes = await withCpus(p, ['store', 'copy'], () => {
-      for (let i = 0; i < 10_000; i++) {
+    const outcomes = await withCpus(p, ['store', 'copy'], (shared) => {
+      const end = performance.now() + 30_000;
+      while (performance.now() < end && (reused < 5000 || !allLooked(shared, 2))) {
         p.unmap(PAGE_AT, 1);
         // The frame just freed is the next one handed out.
         const frame = ops.allocateFrame() >>> 0;
@@ -176,8 +189,8 @@ describe('shootdown, several threads', () => {
         for (let n = 0; n < 100; n++) Atomics.load(p.memory.i32, 0);
       }
     });
-    expect(reused).toBe(10_000);
+    expect(reused).toBeGreaterThanOrEqual(5000);
     expect(spoilt).toBe(0);
-    for (const { looks } of outcomes) expect(looks).toBeGreaterThan(10);
+    for (const { looks } of outcomes) expect(looks).toBeGreaterThan(100);
   });
 });
