@@ -299,9 +299,17 @@ export class SeededAccesses implements SharedAccess {
       cpu.replayed = 0;
       return true;
     }
+    if (this.step >= this.limit) {
+      this.decider.overrun();
+      return this.leave(cpu, index);
+    }
     if (!this.several || index >= LOGGED) return true;
     this.points++;
-    if (this.decider.goesOn(cpu, kind)) return true;
+    return this.decider.goesOn(cpu, kind) || this.leave(cpu, index);
+  }
+
+  /** Leaves guest code before the access. */
+  private leave(cpu: SeededCpu, index: number): false {
     cpu.decided = true;
     cpu.replayed = index;
     cpu.replayedRip = this.memory.loadNumber(cpu.base + CpuState.rip);

@@ -22,13 +22,13 @@ export function minimise(machine: SeededMachine, decisions: Decisions, kind: Fai
   best = leaveOut(machine, best, kind);
   const until = performance.now() + SEARCH_MS;
   const { preemptions: most } = best.outcome;
+  const delayed = best.decisions.delays.length > 0;
   for (let preemptions = 0; preemptions <= most; preemptions++) {
+    const fewer = preemptions < most;
     // Without delayed stores first: they are harder to follow.
-    const plain = best.decisions.delays.length > 0;
-    if (!plain && preemptions === most) break;
     const found =
-      (plain ? search(machine, preemptions, kind, until, false) : null) ??
-      (preemptions < most ? search(machine, preemptions, kind, until, true) : null);
+      (fewer || delayed ? search(machine, preemptions, kind, until, false) : null) ??
+      (fewer ? search(machine, preemptions, kind, until, true) : null);
     if (found !== null) return leaveOut(machine, found, kind);
   }
   return best;

@@ -500,7 +500,7 @@ export class SeededMachine implements SwitchDecider {
   }
 
   overrun(): void {
-    if (this.accesses.step > this.options.bounds.steps) this.fail('no-progress');
+    if (this.accesses.step >= this.options.bounds.steps) this.fail('no-progress');
     else stopMachine(this.memory);
   }
 
