@@ -39,6 +39,9 @@ for source in *.c workloads/*.c; do build_program "$source"; done
 gcc "${code[@]}" -c verify/common.c -o "$objects/verify-common.o"
 for source in verify/verify-*.c; do build_program "$source" "$objects/verify-common.o"; done
 
+gcc "${code[@]}" -c scale/common.c -o "$objects/scale-common.o"
+for source in scale/scale-*.c; do build_program "$source" "$objects/scale-common.o"; done
+
 gcc "${code[@]}" -fPIC -fvisibility=hidden -c vdso/vdso.c -o "$objects/vdso.o"
 gcc -nostdlib -shared -Wl,-T,vdso/vdso.lds,-soname,linux-vdso.so.1,--hash-style=both,--build-id=none,--strip-debug \
   -Wl,-z,max-page-size=4096,-z,noexecstack,-z,norelro,--no-undefined "$objects/vdso.o" -o "$out/vdso.so"

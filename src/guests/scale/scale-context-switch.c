@@ -1,0 +1,23 @@
+/* Context-switch storm: two threads bound to each CPU give way to each other. One operation is one sched_yield, which switches. */
+#include "europa.h"
+
+#include "europa/scale.h"
+
+enum { YIELDS = 4 };
+
+static u32 cpus;
+
+static void prepare(u32 threads) { cpus = threads; }
+
+static void enter(u32 thread) { bind_to_cpu(thread % cpus); }
+
+static u32 batch(u32 thread) {
+  (void)thread;
+  for (u32 i = 0; i < YIELDS; i++) sys_sched_yield();
+  return YIELDS;
+}
+
+int main(int argc, char **argv) {
+  return scale(argc, argv,
+               &(struct scale_workload){.prepare = prepare, .enter = enter, .batch = batch, .threads_per_cpu = 2});
+}
