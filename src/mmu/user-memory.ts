@@ -11,6 +11,9 @@ import { Access } from './walk.js';
 /** Serves a fault of the kernel at a user address: true if the access is worth another try. */
 export type KernelFault = (mm: number, address: number, access: number, pkru: number) => boolean;
 
+/** Shared memory is copied in words, or else byte by byte (20 times slower): if both sides are aligned alike. */
+const WORD = 8;
+
 /** Bytes that pass through the staging buffer at once, for copies to and from JavaScript arrays. */
 const STAGING_BYTES = 64 << 10;
 
@@ -37,7 +40,7 @@ export class UserMemory {
     this.cpu = mmu.cpu;
     this.base = mmu.cpu.base;
     this.word = heapAllocate(this.memory, 64);
-    this.staging = heapAllocate(this.memory, STAGING_BYTES);
+    this.staging = heapAllocate(this.memory, STAGING_BYTES + WORD);
     if (this.staging === 0) throw new Error('the kernel heap has no room for copies of user memory');
     this.ignorePkru = hasMutant(this.memory, Mutant.kernelCopiesIgnorePkru);
   }
@@ -157,9 +160,15 @@ export class UserMemory {
     return this.copyOut(address, this.word, 8);
   }
 
+  /** The staging buffer, aligned like the array that it is copied to or from. */
+  private stagingFor(bytes: Uint8Array): number {
+    return this.staging + (bytes.byteOffset % WORD);
+  }
+
   /** Fills an array from user memory; returns how many bytes were read. */
   readInto(target: Uint8Array, address: number): number {
-    const { memory, staging } = this;
+    const { memory } = this;
+    const staging = this.stagingFor(target);
     for (let done = 0; done < target.length; ) {
       const wanted = Math.min(STAGING_BYTES, target.length - done);
       const copied = this.copyInSome(staging, address + done, wanted);
@@ -172,7 +181,8 @@ export class UserMemory {
 
   /** Writes an array to user memory; returns how many bytes were written. */
   writeFrom(address: number, source: Uint8Array): number {
-    const { memory, staging } = this;
+    const { memory } = this;
+    const staging = this.stagingFor(source);
     for (let done = 0; done < source.length; ) {
       const wanted = Math.min(STAGING_BYTES, source.length - done);
       memory.u8.set(source.subarray(done, done + wanted), staging);

@@ -151,8 +151,10 @@ export function reserveVmas(memory: Memory, mm: number, more: number): boolean {
 export function insertVma(memory: Memory, mm: number, index: number, vma: number): void {
   const array = memory.loadU32(mm + Mm.vmas) >>> 2;
   const count = vmaCount(memory, mm);
-  memory.u32.copyWithin(array + index + 1, array + index, array + count);
-  memory.u32[array + index] = vma;
+  const { u32 } = memory;
+  // Not copyWithin: on shared memory it goes byte by byte unless both places are aligned to words of 8 bytes.
+  for (let i = array + count; i > array + index; i--) u32[i] = u32[i - 1];
+  u32[array + index] = vma;
   memory.store32(mm + Mm.vmaCount, count + 1);
 }
 
@@ -160,7 +162,8 @@ export function insertVma(memory: Memory, mm: number, index: number, vma: number
 export function removeVmas(memory: Memory, mm: number, from: number, to: number): void {
   const array = memory.loadU32(mm + Mm.vmas) >>> 2;
   const count = vmaCount(memory, mm);
-  memory.u32.copyWithin(array + from, array + to, array + count);
+  const { u32 } = memory;
+  for (let i = to; i < count; i++) u32[array + from + i - to] = u32[array + i];
   memory.store32(mm + Mm.vmaCount, count - (to - from));
 }
 
