@@ -73,12 +73,16 @@ function walkBody(): Uint8Array {
   const wanted = c.local(i64);
   const tlb = c.local(i32);
 
+  // Fetches are the translator's, which has no TLB.
+  c.get(access).i32(Access.fetch).op(Op.i32_ne);
+  c.if();
   c.get(cpu)
     .get(cpu)
     .mem(Op.f64_load, CpuState.tlbMisses)
     .f64(1)
     .op(Op.f64_add)
     .mem(Op.f64_store, CpuState.tlbMisses);
+  c.end();
   const fault = c.block();
   // Addresses of the upper half are supervisor's and never mapped; non-canonical ones raise #GP(0) (SDM vol. 1, 3.3.7.1).
   c.i32(PfError.user);
@@ -215,6 +219,7 @@ function writableBody(translate: number, codeWritten: number): Uint8Array {
   const [cpu, address, size] = [0, 1, 2];
   const pointer = c.local(i32);
   const granule = c.local(i32);
+  const again = c.loop();
   c.get(cpu).get(address).i32(Access.write).call(translate).tee(pointer).op(Op.i32_eqz);
   c.if().i32(0).ret().end();
   // Mask of the 128-byte granules that the bytes touch: bits first..last, at most two for any access.
@@ -231,6 +236,9 @@ function writableBody(translate: number, codeWritten: number): Uint8Array {
   c.i32(0).ret();
   c.end();
   c.get(cpu).get(pointer).i32(-PAGE_SIZE).op(Op.i32_and).call(codeWritten);
+  // That passed through kernel mode, where nobody waits for this CPU: the translation may be an old one.
+  c.br(again);
+  c.end();
   c.end();
   c.get(pointer);
   return c.finish();

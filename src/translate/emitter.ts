@@ -89,7 +89,6 @@ export class Emitter {
 
   private readonly pool = new Map<number, number[]>();
   private readonly taken: [number, number][] = [];
-  readonly helpers: HelperName[] = [];
 
   private insn!: Insn;
   private left = 0;
@@ -97,10 +96,12 @@ export class Emitter {
 
   /**
    * @param entry guest address of the region's first instruction
+   * @param helpers names of the functions that the module imports, in their order; grows
    * @param seeded every access to guest memory is a call (src/translate/shared-access.ts)
    */
   constructor(
     readonly entry: number,
+    private readonly helpers: HelperName[],
     private readonly seeded = false,
   ) {
     const c = this.c;

@@ -8,9 +8,9 @@ import { enableBranchHints } from '../wasm/branch-hints.js';
 import { HELPERS } from './helpers.js';
 import { disassemble } from './iced/library.js';
 import { type Insn, InsnDecoder, MAX_INSN } from './insn.js';
-import { COLD, discover, type Growth, HOT, type Region, SINGLE } from './region.js';
+import { COLD, discover, exitsOf, type Growth, HOT, type Region, SINGLE } from './region.js';
 import { type RuntimeExports, runtimeModule } from './runtime.js';
-import { emitRegion } from './translate.js';
+import { emitRegions } from './translate.js';
 import type { SharedAccess } from './shared-access.js';
 import { typescriptHelpers } from './ts-helpers.js';
 
@@ -22,6 +22,9 @@ export interface EngineCpu extends GuestCpu {
   /** Notes an exception at the current instruction. */
   setException(vector: number, errorCode: number): void;
 }
+
+/** How much is translated ahead with a cold region. */
+const AHEAD = { regions: 6, insns: 120, growth: { insns: 40, throughCalls: false } } as const;
 
 /** A region at whose entry the budget ran out so often is grown. */
 const HOT_SAMPLES = 2;
@@ -38,7 +41,12 @@ export class Engine {
   readonly runtime: RuntimeExports;
   private readonly cache = new CodeCache();
   private readonly imports: WebAssembly.Imports;
-  private readonly decoder = new InsnDecoder();
+  /** Made when the first instruction is fetched: a CPU that never runs anything doesn't load the decoder. */
+  private lazyDecoder: InsnDecoder | null = null;
+
+  private get decoder(): InsnDecoder {
+    return (this.lazyDecoder ??= new InsnDecoder());
+  }
   private readonly cpus = new Map<number, EngineCpu>();
 
   /** The CPU whose PKRU the global holds. */
@@ -127,22 +135,46 @@ export class Engine {
     }
     const found = discover(entry, (ip) => this.fetch(cpu, ip), growth);
     if (!found) return null;
-    const module = new WebAssembly.Module(emitRegion(found, growth !== SINGLE, this.shared !== null));
-    const code = new WebAssembly.Instance(module, this.imports).exports.r;
-    const region: CachedRegion = {
-      slot: old ? old.slot : this.cache.allocate(code),
-      key,
-      code,
-      source: this.source(cpu, found),
-      pages: [...found.pages],
-      frames: this.framesOf(cpu, found.pages),
-      hot: growth === HOT,
-      samples: 0,
-    };
-    if (old) this.cache.replace(old, region);
-    else this.cache.add(region);
-    this.memory.count(cpu.base + CpuState.regionsTranslated);
-    return region;
+    // A module costs as much as dozens of instructions: code that is about to run for the first time too goes along.
+    const regions = growth === COLD && !this.shared ? [found, ...this.ahead(cpu, found)] : [found];
+    const module = new WebAssembly.Module(emitRegions(regions, growth !== SINGLE, this.shared !== null));
+    const { exports } = new WebAssembly.Instance(module, this.imports);
+    const translated = regions.map((region, i): CachedRegion => {
+      const code = exports[`r${i}`];
+      return {
+        slot: old ? old.slot : this.cache.allocate(code),
+        key: i === 0 ? key : region.entry,
+        code,
+        source: this.source(cpu, region),
+        pages: [...region.pages],
+        frames: this.framesOf(cpu, region.pages),
+        hot: growth === HOT,
+        samples: 0,
+      };
+    });
+    if (old) this.cache.replace(old, translated[0]);
+    else for (const region of translated) this.cache.add(region);
+    this.memory.count(cpu.base + CpuState.regionsTranslated, regions.length);
+    return translated[0];
+  }
+
+  /** Regions that a new region leads to by direct calls, at their return, or past its limit, and that are not there yet. */
+  private ahead(cpu: EngineCpu, first: Region): Region[] {
+    const regions = [first];
+    const known = new Set([first.entry]);
+    let insns = 0;
+    for (let from = 0; from < regions.length; from++) {
+      for (const target of exitsOf(regions[from])) {
+        if (regions.length > AHEAD.regions || insns >= AHEAD.insns) return regions.slice(1);
+        if (known.has(target) || this.cache.get(target)) continue;
+        known.add(target);
+        const region = discover(target, (ip) => this.fetch(cpu, ip), AHEAD.growth);
+        if (!region) continue;
+        for (const block of region.blocks.values()) insns += block.insns.length;
+        regions.push(region);
+      }
+    }
+    return regions.slice(1);
   }
 
   private framesOf(cpu: EngineCpu, pages: Iterable<number>): number[] {

@@ -18,7 +18,8 @@ export interface Flow {
 
 /** Everything about an instruction in one place: the translator, the CPUID check and the fuzzer read it here. */
 export interface Row {
-  readonly mnemonic: Mnemonic;
+  /** What it is called; may be absent where `codes` say it. */
+  readonly mnemonic?: Mnemonic;
   /** Only these encodings, where a mnemonic names several instructions (MOVSD) or some forms belong to another row. */
   readonly codes?: readonly Code[];
   /** Emits the instruction. */

@@ -49,11 +49,11 @@ const byCode: Row[] = [];
 const byMnemonic: Row[] = [];
 for (const row of ROWS) {
   if (row.codes) for (const code of row.codes) byCode[code] = row;
-  else byMnemonic[row.mnemonic] = row;
+  else if (row.mnemonic !== undefined) byMnemonic[row.mnemonic] = row;
 }
 
 const lockedByMnemonic: Row[] = [];
-for (const row of lockedRows) lockedByMnemonic[row.mnemonic] = row;
+for (const row of lockedRows) if (row.mnemonic !== undefined) lockedByMnemonic[row.mnemonic] = row;
 
 /** The row of an instruction; undefined if Europa does not implement it. */
 export function rowOf(insn: Pick<Insn, 'code' | 'mnemonic' | 'lock'>): Row | undefined {

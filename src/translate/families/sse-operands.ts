@@ -18,8 +18,7 @@ export type CodeName = keyof typeof Code;
 /** One row a code: MMX and SSE forms have their mnemonics in common, so that codes must tell them apart. */
 export function sseRow(names: string, lower: Lower, more: Partial<Row> = {}): Row[] {
   return names.split(' ').map((name) => {
-    const { code, mnemonic } = codeByName(name);
-    return { mnemonic, codes: [code], lower, ...more };
+    return { codes: [codeByName(name)], lower, ...more };
   });
 }
 

@@ -329,9 +329,8 @@ function row(names: string, lower: Lower): Row[] {
   return names.split(' ').map((name) => ({ ...named(name), lower, mayRaise: true }));
 }
 
-function named(name: string): Pick<Row, 'mnemonic' | 'codes'> {
-  const { code, mnemonic } = codeByName(name);
-  return { mnemonic, codes: [code] };
+function named(name: string): Pick<Row, 'codes'> {
+  return { codes: [codeByName(name)] };
 }
 
 function execute(names: string, run: NonNullable<Row['execute']>): Row[] {

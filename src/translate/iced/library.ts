@@ -46,7 +46,6 @@ export interface IcedLibrary {
   instruction_rflagsModified(instruction: number): number;
   codeext_opCode(code: number): number;
   opcodeinfo_memorySize(info: number): number;
-  opcodeinfo_mnemonic(info: number): number;
   __wbg_opcodeinfo_free(info: number): void;
   memorysizeext_size(size: number): number;
 }
@@ -89,13 +88,9 @@ export function icedMemorySize(code: number): number {
   return size;
 }
 
-/** Number and mnemonic of an instruction form, by its name in `Code`; throws for a name that iced does not know. */
-export function codeByName(name: string): { code: number; mnemonic: number } {
+/** Number of an instruction form, by its name in `Code`; throws for a name that iced does not know. */
+export function codeByName(name: string): number {
   const code = (Code as Record<string, number>)[name];
   if (code === undefined) throw new Error(`no such code: ${name}`);
-  const iced = icedLibrary();
-  const info = iced.codeext_opCode(code);
-  const mnemonic = iced.opcodeinfo_mnemonic(info);
-  iced.__wbg_opcodeinfo_free(info);
-  return { code, mnemonic };
+  return code;
 }
