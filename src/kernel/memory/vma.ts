@@ -2,6 +2,7 @@ import type { Memory } from '../../memory/memory.js';
 import { Root, rootPointer } from '../../memory/roots.js';
 import { kfree, kmalloc, slabAlloc, slabFree } from '../../memory/slab.js';
 import { struct } from '../../memory/struct.js';
+import { moveBytes } from '../../mmu/move.js';
 import { holdObject } from './object.js';
 import { Mm } from './mm-layout.js';
 
@@ -151,10 +152,8 @@ export function reserveVmas(memory: Memory, mm: number, more: number): boolean {
 export function insertVma(memory: Memory, mm: number, index: number, vma: number): void {
   const array = memory.loadU32(mm + Mm.vmas) >>> 2;
   const count = vmaCount(memory, mm);
-  const { u32 } = memory;
-  // Not copyWithin: on shared memory it goes byte by byte unless both places are aligned to words of 8 bytes.
-  for (let i = array + count; i > array + index; i--) u32[i] = u32[i - 1];
-  u32[array + index] = vma;
+  moveBytes(memory, (array + index + 1) * 4, (array + index) * 4, (count - index) * 4);
+  memory.u32[array + index] = vma;
   memory.store32(mm + Mm.vmaCount, count + 1);
 }
 
@@ -162,8 +161,7 @@ export function insertVma(memory: Memory, mm: number, index: number, vma: number
 export function removeVmas(memory: Memory, mm: number, from: number, to: number): void {
   const array = memory.loadU32(mm + Mm.vmas) >>> 2;
   const count = vmaCount(memory, mm);
-  const { u32 } = memory;
-  for (let i = to; i < count; i++) u32[array + from + i - to] = u32[array + i];
+  moveBytes(memory, (array + from) * 4, (array + to) * 4, (count - to) * 4);
   memory.store32(mm + Mm.vmaCount, count - (to - from));
 }
 
