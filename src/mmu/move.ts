@@ -17,7 +17,7 @@ export function moveBytes(memory: Memory, to: number, from: number, bytes: numbe
   if (!move) {
     compiled ??= new WebAssembly.Module(moduleBytes());
     const instance = new WebAssembly.Instance(compiled, { e: { m: memory.wasm } });
-    move = instance.exports['move'] as Move;
+    move = instance.exports.move as Move;
     instances.set(memory, move);
   }
   move(to, from, bytes);
