@@ -1,8 +1,9 @@
 import { TSC_HZ } from '../cpu/cpuid.js';
 import { CcKind, ccOp, Flag } from '../cpu/flags.js';
 import type { CpuHooks } from '../cpu/guest-cpu.js';
-import { CpuState, cpuPointer, Exit, Gpr, Vector } from '../cpu/state.js';
+import { CpuState, cpuPointer, Exit, Gpr, JUMP_ENTRIES, JumpEntry, Vector } from '../cpu/state.js';
 import { FCW_DEFAULT, MXCSR_DEFAULT, setMxcsr } from '../cpu/xsave.js';
+import { MACHINE, Machine, MachineFlag } from '../memory/layout.js';
 import { type Memory, PAGE_SIZE } from '../memory/memory.js';
 import { TLB_ENTRIES, TLB_INVALID_PAGE, TlbEntry } from '../mmu/tlb.js';
 import { NON_CANONICAL } from '../mmu/walk.js';
@@ -22,8 +23,7 @@ const SAMPLE_INTERVAL = 100_000;
 /** One emulated CPU: runs guest code region by region. */
 export class Cpu implements EngineCpu {
   readonly base: number;
-  /** Protection keys are what this machine is for: always there. */
-  readonly hasPku = true;
+  readonly hasPku: boolean;
 
   /** @param engine the translator; several CPUs hosted by one worker share one */
   constructor(
@@ -33,6 +33,7 @@ export class Cpu implements EngineCpu {
     private readonly engine = new Engine(memory),
   ) {
     this.base = cpuPointer(id);
+    this.hasPku = (memory.load32(MACHINE + Machine.flags) & MachineFlag.noPku) === 0;
     engine.attach(this);
     memory.store32(this.base + CpuState.id, id);
     setMxcsr(memory, this.base, MXCSR_DEFAULT);
@@ -91,7 +92,7 @@ export class Cpu implements EngineCpu {
       memory.store32(base + CpuState.budget, slice);
       if (memory.load32(base + CpuState.rflags) & Flag.TF) exit = this.trace();
       else {
-        const slot = engine.lookup(this, this.rip);
+        const slot = this.knownSlot() || engine.lookup(this, this.rip);
         exit = slot === 0 ? Exit.exception : engine.runtime.enter(base, slot);
       }
       if (exit === Exit.restart) exit = this.step();
@@ -109,6 +110,21 @@ export class Cpu implements EngineCpu {
     else if (exit === Exit.exception && memory.load32(base + CpuState.errorCode) === NON_CANONICAL)
       this.nonCanonical();
     return exit;
+  }
+
+  /** Table slot of the region at RIP if the jump cache has it, else 0. */
+  private knownSlot(): number {
+    const { base } = this;
+    const { i32 } = this.memory;
+    const rip = (base + CpuState.rip) >>> 2;
+    const low = i32[rip];
+    const high = i32[rip + 1];
+    const entry = base + CpuState.jumps + (low & (JUMP_ENTRIES - 1)) * JumpEntry.size;
+    const known = (entry + JumpEntry.rip) >>> 2;
+    // An empty entry has all bits set, as an address of the kernel's half might.
+    return i32[known] === low && i32[known + 1] === high && high >= 0
+      ? i32[(entry + JumpEntry.slot) >>> 2]
+      : 0;
   }
 
   private get rip(): number {
@@ -145,8 +161,12 @@ export class Cpu implements EngineCpu {
     if (!row?.execute) return Exit.unimplemented;
     // It reaches memory past the store buffer.
     if (this.engine.shared?.fence(this.base) === 0) return this.memory.load32(this.base + CpuState.exit);
-    if (!row.execute(this, insn)) return Exit.exception;
     const { memory, base } = this;
+    memory.store32(base + CpuState.exit, Exit.exception);
+    if (!row.execute(this, insn)) {
+      // `restart`: a translation that it relied on was dropped meanwhile.
+      return memory.load32(base + CpuState.exit) === Exit.restart ? Exit.next : Exit.exception;
+    }
     memory.storeNumber(base + CpuState.rip, insn.next);
     memory.store32(base + CpuState.budget, memory.load32(base + CpuState.budget) - 1);
     return Exit.next;

@@ -263,13 +263,15 @@ export class Engine {
       return null;
     }
     const length = insn.next - ip;
+    let marked = false;
     if (length > room) {
       // The exception is that of the second page's first byte.
       if (second === 0) return this.codePointer(cpu, ip + room) === 0 ? null : this.fetch(cpu, ip);
-      this.markCode(cpu, second, length - room);
+      marked = this.markCode(cpu, second, length - room);
     }
-    this.markCode(cpu, first, Math.min(length, room));
-    return insn;
+    marked = this.markCode(cpu, first, Math.min(length, room)) || marked;
+    // A store between reading the bytes and marking them went unnoticed: read what is marked for the first time again.
+    return marked ? this.fetch(cpu, ip) : insn;
   }
 
   /** Pointer of a byte that may be executed; 0 with the exception in CpuState. */
@@ -277,8 +279,11 @@ export class Engine {
     return cpu.translate(ip, Access.fetch);
   }
 
-  /** Notes that `length` bytes at a pointer (within one frame) are translated code. */
-  private markCode(cpu: EngineCpu, pointer: number, length: number): void {
+  /**
+   * Notes that `length` bytes at a pointer (within one frame) are translated code.
+   * @returns whether any of them were not noted before
+   */
+  private markCode(cpu: EngineCpu, pointer: number, length: number): boolean {
     const { memory } = this;
     const base = memory.loadU32(MACHINE + Machine.framesBase);
     const entry =
@@ -287,8 +292,9 @@ export class Engine {
     let mask = 0;
     for (let bit = offset >>> 7; bit <= (offset + length - 1) >>> 7; bit++) mask |= 1 << bit;
     const index = (entry + Frame.codeMask) >>> 2;
-    if ((Atomics.load(memory.i32, index) & mask) === mask) return;
+    if ((Atomics.load(memory.i32, index) & mask) === mask) return false;
     if (Atomics.or(memory.i32, index, mask) === 0) cpu.hooks.codeMarked(cpu, (pointer - offset) >>> 0);
+    return true;
   }
 
   describeInstruction(cpu: EngineCpu, address: number): { bytes: Uint8Array; text: string } | null {
