@@ -84,8 +84,13 @@ export interface CpuLoopState {
 /** Instructions between two looks at the clock of seeded mode; in parallel mode only interrupts matter. */
 export const BUDGET = 0x4000_0000;
 
-/** Looks at the doorbell before parking: a few microseconds, against the tens that a wake-up of a parked thread costs. */
-const SPINS = 2000;
+/**
+ * Looks at the doorbell before parking, least and most. The most take about as long as a wake-up of a parked thread, so waiting
+ * never costs more than twice what the better choice would; a CPU that waited in vain looks half as often the next time.
+ */
+const SPINS = { least: 2048, most: 32_768 } as const;
+/** Looks between two checks of whether spinning is still allowed. */
+const SPINS_UNCHECKED = 256;
 
 /**
  * The kernel's loop on one CPU: takes tasks from its mailbox, runs guest code, serves what it exits for.
@@ -102,6 +107,8 @@ export class CpuLoop {
   private readonly stopping = (MACHINE + Machine.stopping) >>> 2;
   private readonly interrupt: number;
   private readonly bell: number;
+  /** Looks at the doorbell that the next wait may take. */
+  private spins: number = SPINS.most;
   /** The task whose registers are loaded, asleep or running; 0 for none. */
   private task = 0;
   /** The task that was loaded before. */
@@ -455,14 +462,26 @@ export class CpuLoop {
     return stateOf(word) === TaskState.Running && cpuOf(word) === k.cpu.id;
   }
 
-  /** Looks at the doorbell for a moment, if the host has a core to spare and no task waits for this CPU; true if it rang. */
+  /** Looks at the doorbell for a moment; true if it rang. */
   private spin(seen: number): boolean {
+    const { i32 } = this.memory;
+    for (let left = this.spins; left > 0 && this.maySpin(); left -= SPINS_UNCHECKED) {
+      for (let i = 0; i < SPINS_UNCHECKED; i++) {
+        if (Atomics.load(i32, this.bell) === seen) continue;
+        this.spins = SPINS.most;
+        return true;
+      }
+    }
+    this.spins = Math.max(SPINS.least, this.spins >>> 1);
+    return false;
+  }
+
+  /** Whether the host has a core to spare and no task waits for this CPU. */
+  private maySpin(): boolean {
     const { i32 } = this.memory;
     const cores = this.memory.load32(this.queue + RunQueue.hostCores);
     if (Atomics.load(i32, (this.queue + RunQueue.awake) >>> 2) > cores) return false;
-    if (Atomics.load(i32, (this.queue + RunQueue.ready) >>> 2) > 0 && this.task !== 0) return false;
-    for (let i = 0; i < SPINS; i++) if (Atomics.load(i32, this.bell) !== seen) return true;
-    return false;
+    return this.task === 0 || Atomics.load(i32, (this.queue + RunQueue.ready) >>> 2) <= 0;
   }
 
   /** Ms until the loaded task's deadline; Infinity if it has none or there is no task. */
