@@ -45,7 +45,9 @@ export interface MutantResult {
 
 /** The verdicts that a mutant should change: those of its properties under its ABI, in one state each. */
 function questionsOf({ abi, properties }: MutantCase): Question[] {
-  return selectQuestions({ abis: [abi], properties }).filter(({ cell }) => cell.variant === undefined);
+  return selectQuestions({ abis: [abi], properties })
+    .filter(({ cell }) => cell.variant === undefined)
+    .map(({ property, cell }) => ({ property, cell: { ...cell, flags: [...cell.flags, 'thorough'] } }));
 }
 
 /**

@@ -3,7 +3,7 @@ import { ABI_NAMES, type AbiName } from '../kernel/pkeys/names.js';
 export type Verdict = 'holds' | 'violated';
 
 /** Circumstances that a guest program is told, without the "+" (src/guests/include/europa/verify.h). */
-export type Flag = 'managed' | 'debug' | 'no-free-key' | 'page0';
+export type Flag = 'managed' | 'debug' | 'no-free-key' | 'page0' | 'thorough';
 
 /** The guest programs under src/guests/verify, without "verify-". */
 export type ProgramName = 'access' | 'threads' | 'retag' | 'signals' | 'keys' | 'execute-only';

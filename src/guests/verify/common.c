@@ -168,6 +168,7 @@ static bool read_flag(const char *flag) {
   else if (same(flag, "+debug")) given.debug = true;
   else if (same(flag, "+no-free-key")) given.no_free_key = true;
   else if (same(flag, "+page0")) given.page0 = true;
+  else if (same(flag, "+thorough")) given.thorough = true;
   else return false;
   return true;
 }

@@ -7,9 +7,10 @@ static u32 over ALIGNED(CACHE_LINE);
 
 /* --- 4: after pkey_mprotect returns no CPU uses the old key --- */
 
-enum { SHOOTDOWN_MS = 150, LEAST_RETAGS = 20, LONGEST_SEARCH_MS = 8000 };
+enum { SHOOTDOWN_MS = 150, LEAST_RETAGS = 20, MORE_RETAGS = 400, LONGEST_SEARCH_MS = 15000 };
 static u64 phase ALIGNED(CACHE_LINE); /* odd: the page has the denied key and no call is under way */
 static u64 reads ALIGNED(CACHE_LINE);
+static u64 straight ALIGNED(CACHE_LINE); /* how often the reader has begun to work straight on */
 static u64 late_phase ALIGNED(CACHE_LINE);
 static u64 *page;
 static int allowed_key, denied_key;
@@ -20,14 +21,17 @@ static int allowed_key, denied_key;
  */
 static void work_straight_on(void) {
   /* Nothing else in these programs uses the x87 stack; compiled for general registers, they cannot name it either. */
-  asm volatile("fldpi\n\tfsin\n\tfsin\n\tfsin\n\tfsin\n\tfsin\n\tfsin\n\tfsin\n\tfsin\n\tfstp %%st(0)" ::: "memory");
+  asm volatile("fldpi\n\t.rept 60\n\tfsin\n\t.endr\n\tfstp %%st(0)" ::: "memory");
 }
 
 /* Reads in a row, until one is denied; notes a read that began and ended in one odd phase. */
 static void read_in_a_row(void *unused) {
   (void)unused;
   while (!READ_ONCE(over)) {
-    if (READ_ONCE(phase) & 2) work_straight_on();
+    if (READ_ONCE(phase) & 2) {
+      WRITE_ONCE(straight, READ_ONCE(straight) + 1);
+      work_straight_on();
+    }
     u64 before = READ_ONCE(phase);
     (void)READ_ONCE(*page);
     u64 after = READ_ONCE(phase);
@@ -57,10 +61,10 @@ static long read_on(void *argument) {
   return 0;
 }
 
-/* Gives the reader the time for `count` more reads. */
-static void let_read(u64 count) {
-  u64 from = atomic_load(&reads), started = clock_nanoseconds();
-  for (u32 i = 1; atomic_load(&reads) < from + count && !atomic_load(&late_phase); i++) {
+/* Waits until the reader has counted `more` upwards, but not for long. */
+static void let_reader_count(u64 *counter, u64 more) {
+  u64 from = atomic_load(counter), started = clock_nanoseconds();
+  for (u32 i = 1; atomic_load(counter) < from + more && !atomic_load(&late_phase); i++) {
     cpu_pause();
     if (i % 256 == 0 && !time_left(started, 20)) return;
   }
@@ -74,12 +78,14 @@ static void retag_shootdown(void) {
   run_on(0);
   struct thread *reader = thread_start(read_on, (void *)(long)(cpu_count() > 1));
   u64 started = clock_nanoseconds(), retags = 0;
-  while ((time_left(started, SHOOTDOWN_MS) || retags < LEAST_RETAGS || !atomic_load(&reads)) && !atomic_load(&late_phase) &&
+  while ((time_left(started, SHOOTDOWN_MS) || retags < (given.thorough ? MORE_RETAGS : LEAST_RETAGS) || !atomic_load(&reads)) && !atomic_load(&late_phase) &&
          all_checked() && time_left(started, LONGEST_SEARCH_MS)) {
-    let_read(3); /* the reader has the entry with the open key in its TLB */
+    /* The reader has the entry with the open key in its TLB; every second time it has just begun to work straight on. */
+    let_reader_count(&reads, 3);
+    if (phase & 2) let_reader_count(&straight, 1);
     retag(page, 1, PROT_READ | PROT_WRITE, denied_key);
     atomic_add(&phase, 1);
-    let_read(2);
+    let_reader_count(&reads, 2);
     if (atomic_load(&late_phase))
       step(denied_key, "pkey_mprotect of the page from key %d to key %d has returned", "0", allowed_key, denied_key);
     atomic_add(&phase, 1);
@@ -152,7 +158,7 @@ static void retag_atomic(void) {
   run_on(0);
   struct thread *writer = thread_start(write_on, (void *)(long)(cpu_count() > 1));
   u64 started = clock_nanoseconds(), retags = 0;
-  while ((time_left(started, ATOMIC_MS) || retags < LEAST_ATOMIC_RETAGS) && !atomic_load(&mixed) && all_checked() &&
+  while ((time_left(started, ATOMIC_MS) || retags < (given.thorough ? MORE_RETAGS : LEAST_ATOMIC_RETAGS)) && !atomic_load(&mixed) && all_checked() &&
          time_left(started, LONGEST_SEARCH_MS)) {
     /* The writer is in user mode, with the entry in its TLB, when the call begins; its fault is handled before the next one. */
     let_write(8);

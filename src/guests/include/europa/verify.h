@@ -4,7 +4,7 @@
  *   PROGRAM ABI [+FLAG]… PROPERTY…
  *
  * FLAG: managed (`hybrid` is switched over first), debug (the machine clears key 14), no-free-key (all keys are taken before
- * anything else), page0 (page 0 is mapped). Records, for each property:
+ * anything else), page0 (page 0 is mapped), thorough (more schedules: the search may take long). Records, for each property:
  *   E property=NAME step=N thread=T cpu=C pkru=0x… key=K did=… result=…     only of a violation; spaces are written as ~
  *   E property=NAME note=…                                                   what was not looked at, and why
  *   E property=NAME observed=holds|violated tried=N nanoseconds=N
@@ -20,7 +20,7 @@ enum abi { ABI_MINIMAL, ABI_LINUX, ABI_MM_BITMAP, ABI_TASK_BITMAP, ABI_HYBRID, A
 /* What the command line says. */
 struct circumstances {
   enum abi abi;
-  bool managed, debug, no_free_key, page0;
+  bool managed, debug, no_free_key, page0, thorough;
 };
 extern struct circumstances given;
 
