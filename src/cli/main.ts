@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { demoCommand } from './demo.js';
 import { replayCommand } from './replay.js';
 import { runCommand } from './run.js';
+import { scaleCommand } from './scale.js';
 import { stressCommand } from './stress.js';
 import { verifyCommand } from './verify.js';
 import { USAGE } from './exit-status.js';
@@ -17,7 +18,14 @@ const program = new Command('europa')
     writeErr: (text) => process.stderr.write(text),
     outputError: (text, write) => write(`europa: ${text.replace(/^error: /, '')}`),
   });
-for (const command of [runCommand(), demoCommand(), verifyCommand(), stressCommand(), replayCommand()]) {
+for (const command of [
+  runCommand(),
+  demoCommand(),
+  verifyCommand(),
+  stressCommand(),
+  replayCommand(),
+  scaleCommand(),
+]) {
   program.addCommand(command.copyInheritedSettings(program));
 }
 

@@ -1,0 +1,23 @@
+import type { Estimate } from './statistics.js';
+
+const PREFIXES = [
+  [1e9, 'G'],
+  [1e6, 'M'],
+  [1e3, 'k'],
+] as const;
+
+/** Three significant digits with a decimal prefix: "12.3 M". */
+export function short(value: number): string {
+  for (const [unit, prefix] of PREFIXES) {
+    // What would be rounded up to the next unit is written in it.
+    if (value >= unit * 0.9995) return `${(value / unit).toPrecision(3)} ${prefix}`;
+  }
+  return value >= 999.5 ? value.toFixed(0) : value.toPrecision(3);
+}
+
+/** "1.93 [1.88, 1.98]", the interval without its unit. */
+export function withInterval({ value, interval }: Estimate, write: (x: number) => string): string {
+  return interval === null
+    ? write(value)
+    : `${write(value)} [${interval.map((x) => write(x).trim()).join(', ')}]`;
+}
