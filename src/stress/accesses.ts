@@ -276,7 +276,11 @@ export class SeededAccesses implements SharedAccess {
     if (index === 0) {
       cpu.locked = false;
       // A signal handler may have come in between.
-      if (cpu.decided && this.memory.loadNumber(cpu.base + CpuState.rip) !== cpu.replayedRip)
+      if (
+        cpu.decided &&
+        cpu.replayedRip >= 0 &&
+        this.memory.loadNumber(cpu.base + CpuState.rip) !== cpu.replayedRip
+      )
         this.abandon(cpu);
     }
     return index;

@@ -113,6 +113,10 @@ export class SeededMachine implements SwitchDecider {
   /** The thread that runs, or ran last; and the one chosen to run next, −1 for none. */
   private thread = 0;
   private next = -1;
+  /** Threads that lost their CPU at a switch point: when they go on it is not asked again. */
+  private readonly decided = new Set<number>();
+  /** By thread: at which step the schedule was asked last, and how often before. */
+  private readonly asked: { step: number; nth: number }[] = [];
   private leave = false;
   private codeChanged = false;
   private streak = 0;
@@ -309,11 +313,14 @@ export class SeededMachine implements SwitchDecider {
       id = this.victim(task);
       this.queue.prefer(task);
       if (this.cpus[id].loop.mayRun()) interruptCpu(this.memory, id, Interrupt.reschedule);
-      this.accesses.abandon(this.cpus[id].seeded);
+      const { seeded } = this.cpus[id];
+      if (seeded.decided) this.decided.add(seeded.thread);
+      this.accesses.abandon(seeded);
       this.next = thread;
-    } else if (thread !== this.thread) {
+    } else {
+      if (thread !== this.thread) this.streak = this.pauses = 0;
       this.thread = thread;
-      this.streak = this.pauses = 0;
+      if (this.decided.delete(thread)) this.cpus[id].seeded.decided = true;
     }
     const { loop, seeded } = this.cpus[id];
     seeded.thread = this.threadOn(id);
@@ -464,7 +471,11 @@ export class SeededMachine implements SwitchDecider {
   private choose(current: number, runnable: readonly number[], yields: boolean): number {
     if (this.schedule === null) return runnable[0];
     const at = this.thread;
-    return this.schedule.choose({ current, runnable, yields, at, step: this.accesses.stepsOf(at) });
+    const step = this.accesses.stepsOf(at);
+    const asked = this.asked[at];
+    const nth = asked?.step === step ? asked.nth + 1 : 0;
+    this.asked[at] = { step, nth };
+    return this.schedule.choose({ current, runnable, yields, at, step, nth });
   }
 
   /** Counts a switch. @param current the thread that could have gone on, −1 for none */
@@ -506,7 +517,8 @@ export class SeededMachine implements SwitchDecider {
 
   /** A system call has been made: others may be ready to run. */
   called(number: number): void {
-    this.changed = true;
+    // Who knows whom it has woken: the next switch point looks.
+    this.changed = this.accesses.several = true;
     if (number === SCHED_YIELD) this.yielded = true;
     const { memory } = this;
     if (this.snapshot === null && memory.load32(tasksPointer(memory) + Tasks.taskCount) > 1)
@@ -608,6 +620,8 @@ export class SeededMachine implements SwitchDecider {
     this.outputBytes = this.pieces.reduce((sum, piece) => sum + piece.length, 0);
     this.notes = [];
     this.thread = thread;
+    this.decided.clear();
+    this.asked.length = 0;
     this.next = -1;
     this.leave = this.yielded = false;
     this.changed = true;

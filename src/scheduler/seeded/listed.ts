@@ -2,8 +2,8 @@ import type { Choice, Delay, Schedule } from './schedule.js';
 
 /** What a run did otherwise than running each thread until it blocks, all stores at once. */
 export interface Decisions {
-  /** [thread, step, next]: when `thread` has made so many steps `next` runs. In the order in which it happened. */
-  readonly switches: readonly (readonly [number, number, number])[];
+  /** [thread, step, nth, next]: when it is asked the nth time (from 0) after so many steps of `thread`, `next` runs. In the order in which it happened. */
+  readonly switches: readonly (readonly [number, number, number, number])[];
   /** Numbers of the looks at another thread's waiting store (counted from 0) that left it waiting against the order. */
   readonly delays: readonly number[];
 }
@@ -11,7 +11,6 @@ export interface Decisions {
 /** Repeats recorded decisions. Where the list says nothing the current thread goes on, or else the lowest-numbered one that can. */
 export class ListedSchedule implements Schedule {
   readonly name = 'replay';
-  private readonly used = new Set<number>();
   private looks = 0;
   private readonly delayed: ReadonlySet<number>;
 
@@ -20,18 +19,15 @@ export class ListedSchedule implements Schedule {
   }
 
   begin(): boolean {
-    this.used.clear();
     this.looks = 0;
     return true;
   }
 
-  choose({ current, runnable, yields, at, step }: Choice): number {
-    const { switches } = this.decisions;
-    const i = switches.findIndex(([thread, when], i) => !this.used.has(i) && thread === at && when === step);
-    if (i >= 0) {
-      this.used.add(i);
-      if (runnable.includes(switches[i][2])) return switches[i][2];
-    }
+  choose({ current, runnable, yields, at, step, nth }: Choice): number {
+    const listed = this.decisions.switches.find(
+      ([thread, when, which]) => thread === at && when === step && which === nth,
+    );
+    if (listed !== undefined && runnable.includes(listed[3])) return listed[3];
     return defaultThread(current, runnable, yields);
   }
 
@@ -53,7 +49,7 @@ export function defaultThread(current: number, runnable: readonly number[], yiel
 /** Writes down what another schedule decides, as `Decisions`. */
 export class Recorder implements Schedule {
   readonly name: string;
-  private switches: [number, number, number][] = [];
+  private switches: [number, number, number, number][] = [];
   private delayed: number[] = [];
   private looks = 0;
 
@@ -70,8 +66,8 @@ export class Recorder implements Schedule {
 
   choose(choice: Choice): number {
     const thread = this.schedule.choose(choice);
-    const { current, runnable, yields, at, step } = choice;
-    if (thread !== defaultThread(current, runnable, yields)) this.switches.push([at, step, thread]);
+    const { current, runnable, yields, at, step, nth } = choice;
+    if (thread !== defaultThread(current, runnable, yields)) this.switches.push([at, step, nth, thread]);
     return thread;
   }
 

@@ -10,6 +10,8 @@ export interface Choice {
   readonly at: number;
   /** Accesses to memory, system calls and other steps that `at` has made so far. */
   readonly step: number;
+  /** How often it was asked before at this step of `at`. */
+  readonly nth: number;
 }
 
 /** A store that still sits in another CPU's buffer when this CPU reads or writes the same bytes. */
