@@ -79,7 +79,6 @@ describe('errors and their order, through the machine', () => {
       '-22',
       '0',
       '-12',
-
       '-38',
       '-38',
       '-38',

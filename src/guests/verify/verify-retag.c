@@ -7,7 +7,7 @@ static u32 over ALIGNED(CACHE_LINE);
 
 /* --- 4: after pkey_mprotect returns no CPU uses the old key --- */
 
-enum { SHOOTDOWN_MS = 150, LEAST_RETAGS = 20, MORE_RETAGS = 400, LONGEST_SEARCH_MS = 15000 };
+enum { SHOOTDOWN_MS = 150, LEAST_RETAGS = 8, MORE_RETAGS = 400, LONGEST_SEARCH_MS = 15000 };
 static u64 phase ALIGNED(CACHE_LINE); /* odd: the page has the denied key and no call is under way */
 static u64 reads ALIGNED(CACHE_LINE);
 static u64 straight ALIGNED(CACHE_LINE); /* how often the reader has begun to work straight on */
@@ -107,7 +107,7 @@ static void retag_shootdown(void) {
  * takes the entry away while it changes it: then the page is not present.) The other mixture would be (read-write, denied key),
  * which no access can tell from the second state.
  */
-enum { ATOMIC_MS = 150, LEAST_ATOMIC_RETAGS = 40 };
+enum { ATOMIC_MS = 150, LEAST_ATOMIC_RETAGS = 12 };
 static u64 attempts ALIGNED(CACHE_LINE);
 static u32 mixed ALIGNED(CACHE_LINE);
 
