@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { analyse } from '../../src/observe/scale/analysis.js';
 import { terminalChart } from '../../src/observe/scale/chart.js';
 import { measureRounds } from '../../src/observe/scale/measure.js';
-import { short } from '../../src/observe/scale/numbers.js';
+import { short, withInterval } from '../../src/observe/scale/numbers.js';
 import { renderHeading, renderResult } from '../../src/observe/scale/report.js';
 import { renderSvg } from '../../src/observe/scale/svg.js';
 
@@ -85,6 +85,13 @@ describe('report', () => {
     expect(svg).toContain('above 2 host cores');
     expect(svg).not.toMatch(/NaN|Infinity|undefined/);
     expect(renderSvg([analyse(ABOUT, [2], [[5]], 1)], 1)).not.toMatch(/NaN|Infinity|undefined/);
+  });
+
+  test('an interval that says nothing is not printed', () => {
+    const write = (x: number) => x.toFixed(1);
+    expect(withInterval({ value: 2, interval: [1, 4] }, write)).toBe('2.0 [1.0, 4.0]');
+    expect(withInterval({ value: 2, interval: [0.1, 40] }, write)).toBe('2.0 [too noisy]');
+    expect(withInterval({ value: 2, interval: null }, write)).toBe('2.0');
   });
 
   test.each([

@@ -15,9 +15,13 @@ export function short(value: number): string {
   return value >= 999.5 ? value.toFixed(0) : value.toPrecision(3);
 }
 
-/** "1.93 [1.88, 1.98]", the interval without its unit. */
+/** An interval wider than this factor says no more than that the runs differ. */
+const WIDEST = 100;
+
+/** "1.93 [1.88, 1.98]", the interval without its unit, or "1.93 [too noisy]". */
 export function withInterval({ value, interval }: Estimate, write: (x: number) => string): string {
-  return interval === null
-    ? write(value)
-    : `${write(value)} [${interval.map((x) => write(x).trim()).join(', ')}]`;
+  if (interval === null) return write(value);
+  const [low, high] = interval;
+  if (low > 0 && high > WIDEST * low) return `${write(value)} [too noisy]`;
+  return `${write(value)} [${interval.map((x) => write(x).trim()).join(', ')}]`;
 }
