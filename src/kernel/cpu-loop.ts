@@ -85,10 +85,11 @@ export interface CpuLoopState {
 export const BUDGET = 0x4000_0000;
 
 /**
- * Looks at the doorbell before parking, least and most. The most take about as long as a wake-up of a parked thread, so waiting
- * never costs more than twice what the better choice would; a CPU that waited in vain looks half as often the next time.
+ * Looks at the doorbell before parking. The long wait takes about as long as a wake-up of a parked thread. It pays only while the
+ * host gives both threads a core at the same time: after a wait in vain it is tried again only once in `retry` times, since with
+ * cores that others use too it takes the time from the very thread it waits for.
  */
-const SPINS = { least: 2048, most: 32_768 } as const;
+const SPINS = { short: 256, long: 32_768, retry: 64 } as const;
 /** Looks between two checks of whether spinning is still allowed. */
 const SPINS_UNCHECKED = 256;
 
@@ -107,8 +108,8 @@ export class CpuLoop {
   private readonly stopping = (MACHINE + Machine.stopping) >>> 2;
   private readonly interrupt: number;
   private readonly bell: number;
-  /** Looks at the doorbell that the next wait may take. */
-  private spins: number = SPINS.most;
+  /** Waits in a row that ended in parking. */
+  private parks = 0;
   /** The task whose registers are loaded, asleep or running; 0 for none. */
   private task = 0;
   /** The task that was loaded before. */
@@ -465,14 +466,15 @@ export class CpuLoop {
   /** Looks at the doorbell for a moment; true if it rang. */
   private spin(seen: number): boolean {
     const { i32 } = this.memory;
-    for (let left = this.spins; left > 0 && this.maySpin(); left -= SPINS_UNCHECKED) {
+    const looks = this.parks % SPINS.retry === 0 ? SPINS.long : SPINS.short;
+    for (let left: number = looks; left > 0 && this.maySpin(); left -= SPINS_UNCHECKED) {
       for (let i = 0; i < SPINS_UNCHECKED; i++) {
         if (Atomics.load(i32, this.bell) === seen) continue;
-        this.spins = SPINS.most;
+        this.parks = 0;
         return true;
       }
     }
-    this.spins = Math.max(SPINS.least, this.spins >>> 1);
+    this.parks++;
     return false;
   }
 
