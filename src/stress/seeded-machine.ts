@@ -41,6 +41,8 @@ const PAUSES = 3;
 /** Runs for finding out what is shared end after so many without news, or after so many. */
 const QUIET_LESSONS = 4;
 const MOST_LESSONS = 24;
+/** Long programs get fewer of them: none begins after so many steps. */
+const LESSON_STEPS = 200_000;
 /** The wall clock at boot of all seeded machines: 2020-01-01. */
 const BOOT_REALTIME = 1_577_836_800_000;
 
@@ -272,9 +274,12 @@ export class SeededMachine implements SwitchDecider {
     const random = new RandomSchedule();
     let points = 0;
     visibility.learning = true;
-    for (let seed = 0, quiet = 0; seed < MOST_LESSONS && quiet < QUIET_LESSONS; seed++) {
+    for (let seed = 0, quiet = 0, steps = 0; steps < LESSON_STEPS && quiet < QUIET_LESSONS; seed++) {
+      if (seed === MOST_LESSONS) break;
       const before = visibility.sharedCount;
-      points = Math.max(points, this.run(seed === 0 ? new RoundRobinSchedule(1) : random, seed)!.points);
+      const outcome = this.run(seed === 0 ? new RoundRobinSchedule(1) : random, seed)!;
+      points = Math.max(points, outcome.points);
+      steps += outcome.steps;
       quiet = visibility.sharedCount === before ? quiet + 1 : 0;
     }
     visibility.learning = false;
