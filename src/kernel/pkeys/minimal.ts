@@ -50,7 +50,8 @@ export const minimal: PkeyAbi = {
   name: 'minimal',
   initialPkru: 0,
   handlerPkru: openHandlerPkru,
-  syscalls: {},
+  // M1: the numbers of alloc, free, get and set answer ENOSYS, although Linux later gave get's to statx.
+  syscalls: { 332: { name: 'pkey_get', args: 'dx', handler: () => -Errno.ENOSYS } },
   refuseFirst: refuseReserved,
   refuse: () => 0,
   executeOnlyKey: fixedExecuteOnlyKey,
