@@ -6,7 +6,7 @@ import { handlerPkru, initialPkru } from '../../src/kernel/pkeys/abi.js';
 import { debugClearApplies } from '../../src/kernel/pkeys/debug-clear.js';
 import { Mutant } from '../../src/memory/mutants.js';
 import { bareProcess, EXEC, PAGE, READ, RW } from '../kernel-memory/bare-process.js';
-import { offered } from './calls.js';
+import { call, offered } from './calls.js';
 
 /** Table C of the specification. */
 const BASE = 0x10_0000_0000;
@@ -15,8 +15,10 @@ const USABLE = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13];
 const minimal = (pku = true) => bareProcess({ abi: 'minimal', pku });
 
 describe('minimal', () => {
-  it('M1: has no call but pkey_mprotect', () => {
-    expect(offered(minimal())).toEqual([]);
+  it('M1: has no call but pkey_mprotect; the number of pkey_get answers ENOSYS', () => {
+    const p = minimal();
+    expect(offered(p)).toEqual(['pkey_get']);
+    expect(call(p, 'pkey_get', 1, 0)).toBe(-Errno.ENOSYS);
   });
 
   it('M2: plain PROT_EXEC uses key 15, closed for the caller only', () => {
