@@ -1,12 +1,17 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
-import { demoCommand } from './demo.js';
-import { replayCommand } from './replay.js';
-import { runCommand } from './run.js';
-import { scaleCommand } from './scale.js';
-import { stressCommand } from './stress.js';
-import { verifyCommand } from './verify.js';
 import { USAGE } from './exit-status.js';
+
+/** The commands; only the one asked for is loaded, since a program's start waits for it. */
+const COMMANDS: Record<string, () => Promise<Command>> = {
+  run: async () => (await import('./run.js')).runCommand(),
+  demo: async () => (await import('./demo.js')).demoCommand(),
+  verify: async () => (await import('./verify.js')).verifyCommand(),
+  stress: async () => (await import('./stress.js')).stressCommand(),
+  replay: async () => (await import('./replay.js')).replayCommand(),
+  scale: async () => (await import('./scale.js')).scaleCommand(),
+};
+const named = Object.keys(COMMANDS).find((name) => name === process.argv[2]);
 
 const program = new Command('europa')
   .description(
@@ -18,15 +23,9 @@ const program = new Command('europa')
     writeErr: (text) => process.stderr.write(text),
     outputError: (text, write) => write(`europa: ${text.replace(/^error: /, '')}`),
   });
-for (const command of [
-  runCommand(),
-  demoCommand(),
-  verifyCommand(),
-  stressCommand(),
-  replayCommand(),
-  scaleCommand(),
-]) {
-  program.addCommand(command.copyInheritedSettings(program));
+for (const [name, load] of Object.entries(COMMANDS)) {
+  if (named && name !== named) continue;
+  program.addCommand((await load()).copyInheritedSettings(program));
 }
 
 try {

@@ -68,6 +68,12 @@ export class CodeCache {
     for (const frame of region.frames) put(this.byFrame, frame, region);
   }
 
+  /** Gives back the slot of a region that was not added. */
+  release(region: CachedRegion): void {
+    this.table.set(region.slot, null);
+    this.freeSlots.push(region.slot);
+  }
+
   /** Puts a new translation in an old one's place and slot: every link to it stays good. */
   replace(old: CachedRegion, next: CachedRegion): void {
     this.forget(old);
@@ -100,8 +106,7 @@ export class CodeCache {
   private dropAll(regions: Set<CachedRegion> | undefined): void {
     for (const region of regions ?? []) {
       this.forget(region);
-      this.table.set(region.slot, null);
-      this.freeSlots.push(region.slot);
+      this.release(region);
       this.retire(region);
     }
   }

@@ -8,9 +8,9 @@ import { enableBranchHints } from '../wasm/branch-hints.js';
 import { HELPERS } from './helpers.js';
 import { disassemble } from './iced/library.js';
 import { type Insn, InsnDecoder, MAX_INSN } from './insn.js';
-import { COLD, discover, exitsOf, type Growth, HOT, type Region, SINGLE } from './region.js';
+import { COLD, discover, type Growth, HOT, type Region, SINGLE } from './region.js';
 import { type RuntimeExports, runtimeModule } from './runtime.js';
-import { emitRegions } from './translate.js';
+import { emitRegion } from './translate.js';
 import type { SharedAccess } from './shared-access.js';
 import { typescriptHelpers } from './ts-helpers.js';
 
@@ -22,9 +22,6 @@ export interface EngineCpu extends GuestCpu {
   /** Notes an exception at the current instruction. */
   setException(vector: number, errorCode: number): void;
 }
-
-/** How much is translated ahead with a cold region. */
-const AHEAD = { regions: 6, insns: 120, growth: { insns: 40, throughCalls: false } } as const;
 
 /** A region at whose entry the budget ran out so often is grown. */
 const HOT_SAMPLES = 2;
@@ -133,48 +130,31 @@ export class Engine {
       const again = this.revive(cpu, key);
       if (again) return again;
     }
-    const found = discover(entry, (ip) => this.fetch(cpu, ip), growth);
+    const { drops } = this;
+    this.fetchedPage = -1;
+    const found = discover(entry, (ip) => this.fetchFrom(cpu, ip), growth);
     if (!found) return null;
-    // A module costs as much as dozens of instructions: code that is about to run for the first time too goes along.
-    const regions = growth === COLD && !this.shared ? [found, ...this.ahead(cpu, found)] : [found];
-    const module = new WebAssembly.Module(emitRegions(regions, growth !== SINGLE, this.shared !== null));
-    const { exports } = new WebAssembly.Instance(module, this.imports);
-    const translated = regions.map((region, i): CachedRegion => {
-      const code = exports[`r${i}`];
-      return {
-        slot: old ? old.slot : this.cache.allocate(code),
-        key: i === 0 ? key : region.entry,
-        code,
-        source: this.source(cpu, region),
-        pages: [...region.pages],
-        frames: this.framesOf(cpu, region.pages),
-        hot: growth === HOT,
-        samples: 0,
-      };
-    });
-    if (old) this.cache.replace(old, translated[0]);
-    else for (const region of translated) this.cache.add(region);
-    this.memory.count(cpu.base + CpuState.regionsTranslated, regions.length);
-    return translated[0];
-  }
-
-  /** Regions that a new region leads to by direct calls, at their return, or past its limit, and that are not there yet. */
-  private ahead(cpu: EngineCpu, first: Region): Region[] {
-    const regions = [first];
-    const known = new Set([first.entry]);
-    let insns = 0;
-    for (let from = 0; from < regions.length; from++) {
-      for (const target of exitsOf(regions[from])) {
-        if (regions.length > AHEAD.regions || insns >= AHEAD.insns) return regions.slice(1);
-        if (known.has(target) || this.cache.get(target)) continue;
-        known.add(target);
-        const region = discover(target, (ip) => this.fetch(cpu, ip), AHEAD.growth);
-        if (!region) continue;
-        for (const block of region.blocks.values()) insns += block.insns.length;
-        regions.push(region);
-      }
+    const module = new WebAssembly.Module(emitRegion(found, growth !== SINGLE, this.shared !== null));
+    const code = new WebAssembly.Instance(module, this.imports).exports.r;
+    const region: CachedRegion = {
+      slot: old ? old.slot : this.cache.allocate(code),
+      key,
+      code,
+      source: this.source(cpu, found),
+      pages: [...found.pages],
+      frames: this.framesOf(cpu, found.pages),
+      hot: growth === HOT,
+      samples: 0,
+    };
+    if (drops !== this.drops) {
+      // A page fault of ours served a request to drop code, perhaps of what was just read.
+      if (!old) this.cache.release(region);
+      return this.compile(cpu, entry, growth, old && this.cache.get(key) === old ? old : undefined);
     }
-    return regions.slice(1);
+    if (old) this.cache.replace(old, region);
+    else this.cache.add(region);
+    this.memory.count(cpu.base + CpuState.regionsTranslated);
+    return region;
   }
 
   private framesOf(cpu: EngineCpu, pages: Iterable<number>): number[] {
@@ -199,6 +179,7 @@ export class Engine {
 
   /** Takes back a dropped region if its code is what it was translated from. */
   private revive(cpu: EngineCpu, key: number): CachedRegion | null {
+    this.fetchedPage = -1;
     for (const region of this.cache.dropped(key)) {
       // Marked first: a store from now on drops it again.
       const same = region.source.every(({ address, bytes }) => {
@@ -217,6 +198,9 @@ export class Engine {
     return null;
   }
 
+  /** How often code was dropped. */
+  private drops = 0;
+
   /** Drops translated code: of the pages [start, end), of a frame, or all. Jump caches are emptied with it. */
   dropCode(start?: number, end?: number): void {
     if (start === undefined || end === undefined) this.cache.clear();
@@ -231,6 +215,8 @@ export class Engine {
 
   /** No address has all bits set, so that is how an empty entry looks. */
   private forgetJumps(): void {
+    this.drops++;
+    this.fetchedPage = -1;
     for (const base of this.cpus.keys()) {
       const jumps = base + CpuState.jumps;
       this.memory.u8.fill(0xff, jumps, jumps + JUMP_ENTRIES * JumpEntry.size);
@@ -244,6 +230,11 @@ export class Engine {
    * @returns null if it cannot be fetched or is none, with the #PF or #UD in CpuState
    */
   fetch(cpu: EngineCpu, ip: number): Insn | null {
+    this.fetchedPage = -1;
+    return this.fetchFrom(cpu, ip);
+  }
+
+  private fetchFrom(cpu: EngineCpu, ip: number): Insn | null {
     const first = this.codePointer(cpu, ip);
     if (first === 0) return null;
     const room = PAGE_SIZE - (first & (PAGE_SIZE - 1));
@@ -266,17 +257,28 @@ export class Engine {
     let marked = false;
     if (length > room) {
       // The exception is that of the second page's first byte.
-      if (second === 0) return this.codePointer(cpu, ip + room) === 0 ? null : this.fetch(cpu, ip);
+      if (second === 0) return this.codePointer(cpu, ip + room) === 0 ? null : this.fetchFrom(cpu, ip);
       marked = this.markCode(cpu, second, length - room);
     }
     marked = this.markCode(cpu, first, Math.min(length, room)) || marked;
     // A store between reading the bytes and marking them went unnoticed: read what is marked for the first time again.
-    return marked ? this.fetch(cpu, ip) : insn;
+    return marked ? this.fetchFrom(cpu, ip) : insn;
   }
+
+  /** The page that the latest instruction of the region in the making was fetched from, −1 for none, and its pointer. */
+  private fetchedPage = -1;
+  private fetchedPointer = 0;
 
   /** Pointer of a byte that may be executed; 0 with the exception in CpuState. */
   private codePointer(cpu: EngineCpu, ip: number): number {
-    return cpu.translate(ip, Access.fetch);
+    const offset = ip % PAGE_SIZE;
+    if (ip - offset === this.fetchedPage) return this.fetchedPointer + offset;
+    const pointer = cpu.translate(ip, Access.fetch);
+    if (pointer !== 0) {
+      this.fetchedPage = ip - offset;
+      this.fetchedPointer = pointer - offset;
+    }
+    return pointer;
   }
 
   /**
@@ -299,6 +301,7 @@ export class Engine {
 
   describeInstruction(cpu: EngineCpu, address: number): { bytes: Uint8Array; text: string } | null {
     const { u8 } = this.memory;
+    this.fetchedPage = -1;
     const saved = u8.slice(cpu.base + CpuState.vector, cpu.base + CpuState.faultAddress + 8);
     const pointer = this.codePointer(cpu, address);
     u8.set(saved, cpu.base + CpuState.vector);

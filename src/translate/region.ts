@@ -204,15 +204,3 @@ export function dominates(a: Block, b: Block): boolean {
   for (let at: Block | null = b; at; at = at.dominator) if (at === a) return true;
   return false;
 }
-
-/** Addresses outside of a region that its code names as where it may go: calls' targets, where they return to, cut edges. */
-export function exitsOf(region: Region): number[] {
-  const exits: number[] = [];
-  for (const block of region.blocks.values()) {
-    if (block.order < 0) continue;
-    const flow = flowOf(block.insns[block.insns.length - 1]);
-    if (flow.kind === FlowControl.call) exits.push(flow.callee!, block.insns[block.insns.length - 1].next);
-    for (const target of block.successors) if (!region.blocks.has(target)) exits.push(target);
-  }
-  return exits;
-}

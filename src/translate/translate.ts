@@ -11,36 +11,30 @@ import type { Flow } from './row.js';
 import { rowOf } from './table.js';
 
 /**
- * Emits regions as a WebAssembly module that exports their functions as 'r0', 'r1' …: (cpu) -> Exit.
+ * Emits a region as a WebAssembly module that exports its function as 'r': (cpu) -> Exit.
  *
  * The control-flow graph becomes nested wasm blocks and loops along its dominator tree (Ramsey, "Beyond Relooper", 2022):
  * a block is emitted inside its dominator's code; loop headers open a loop; blocks with several forward predecessors
  * follow a wasm block that those predecessors branch out of. An edge that enters a loop from the side (irreducible)
  * becomes an exit of the region, which is always correct.
  *
- * @param chain whether the regions may jump straight into others; otherwise they return to their caller
+ * One region a module: taking along what a cold region calls (several functions a module) was measured to be slower.
+ *
+ * @param chain whether the region may jump straight into others; otherwise it returns to its caller
  * @param seeded the flavour of seeded mode: every access to guest memory is a call
  */
-export function emitRegions(
-  regions: readonly Region[],
-  chain = true,
-  seeded = false,
-): Uint8Array<ArrayBuffer> {
+export function emitRegion(region: Region, chain = true, seeded = false): Uint8Array<ArrayBuffer> {
   const helpers: HelperName[] = [];
-  const functions = regions.map((region) => {
-    const e = new Emitter(region.entry, helpers, seeded);
-    new RegionWriter(e, region).tree(region.entryBlock);
-    return { body: e.finish(chain), unlikely: e.c.unlikelyBranches };
-  });
+  const e = new Emitter(region.entry, helpers, seeded);
+  new RegionWriter(e, region).tree(region.entryBlock);
+  const body = e.finish(chain);
   const m = new ModuleWriter();
   m.type([Type.i32], [Type.i32]); // type 0: what return_call_indirect in the chain expects
   for (const name of helpers) m.importFunc('h', name, HELPERS[name].params, HELPERS[name].results);
   m.importMemory('e', 'm');
   m.importTable('e', 't');
   m.importGlobal('e', 'p', Type.i32);
-  functions.forEach(({ body, unlikely }, i) => {
-    m.export(`r${i}`, m.func([Type.i32], [Type.i32], body, unlikely));
-  });
+  m.export('r', m.func([Type.i32], [Type.i32], body, e.c.unlikelyBranches));
   return m.finish();
 }
 
