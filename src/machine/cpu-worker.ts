@@ -20,12 +20,17 @@ export function runCpu({ memory: wasm, id, port, program }: CpuJob): CpuEnd {
   const capture = (memory.load32(MACHINE + Machine.flags) & MachineFlag.captureOutput) !== 0;
   let faults = 0;
   const tell = (message: CpuMessage) => port.postMessage(message);
+  let parallel = false;
   const { k, mmu, services } = createKernelCpu(memory, (hooks) => new Cpu(memory, id, hooks), {
     clock: new HostClock(memory),
     output: capture ? new CapturedOutput(memory, port) : new HostOutput(),
     fatal: (tid, signal) => tell({ kind: 'fatal', tid, cpu: id, signal }),
     keyFault: (fault) => {
       if (faults++ < FAULTS_REPORTED) tell({ kind: 'fault', fault });
+    },
+    taskMade: () => {
+      if (!parallel) tell({ kind: 'parallel' });
+      parallel = true;
     },
     note: (line) => (capture ? tell({ kind: 'note', line }) : writeSync(2, `europa: ${line}\n`)),
   });
@@ -37,7 +42,6 @@ export function runCpu({ memory: wasm, id, port, program }: CpuJob): CpuEnd {
     if (!loop.online()) return end;
     if (program) {
       end = { base: startProgram(k, mmu, program) };
-      tell({ kind: 'started' });
     }
     for (let slice = loop.runSlice(); slice !== Slice.stopped; slice = loop.runSlice()) {
       if (slice === Slice.idle) loop.idle();

@@ -96,6 +96,8 @@ export class Machine {
     this.scheduled.catch(() => stopMachine(memory));
   }
 
+  private othersStarted = false;
+
   private startCpu(id: number, program?: ProgramStart): void {
     const { port1, port2 } = new MessageChannel();
     port1.on('message', (message: CpuMessage) => this.hear(message));
@@ -210,12 +212,15 @@ export class Machine {
   private hear(message: CpuMessage): void {
     if (message.kind === 'output') this.pieces.push(message);
     else if (message.kind === 'fault') this.faults.push(message.fault);
-    else if (message.kind === 'started') this.startOthers();
+    else if (message.kind === 'parallel') this.startOthers();
     else if (message.kind === 'note') this.notes.push(message.line);
     else this.fatal ??= message;
   }
 
+  /** CPUs beyond the first start when there is something for them to do: a program with one thread need not wait for them. */
   private startOthers(): void {
+    if (this.othersStarted) return;
+    this.othersStarted = true;
     if (this.memory.load32(MACHINE + MachineBlock.stopping) !== 0) return;
     for (let id = 1; id < this.options.cpus; id++) this.startCpu(id);
   }

@@ -29,8 +29,8 @@ export interface SchedulerJob {
 
 /** What CPU workers tell the main thread. */
 export type CpuMessage =
-  /** The program is loaded and about to run. */
-  | { kind: 'started' }
+  /** The program has made its second task: the other CPUs are needed. */
+  | { kind: 'parallel' }
   /** Captured output; `sequence` orders pieces of different CPUs. */
   | { kind: 'output'; fd: number; sequence: number; bytes: Uint8Array }
   /** The machine's program died of a signal. */
