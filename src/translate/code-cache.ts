@@ -10,7 +10,7 @@ export interface CachedRegion {
   /** Virtual page numbers of its instructions, and pointers of the frames they were in. */
   readonly pages: readonly number[];
   readonly frames: readonly number[];
-  /** Whether it has been grown because it is hot. */
+  /** Whether it has been grown because it is hot, or there is nothing to grow: its code then stays, and V8 can optimise it. */
   readonly hot: boolean;
   /** How often a budget ran out at its entry. */
   samples: number;

@@ -143,7 +143,7 @@ export class Engine {
       source: this.source(cpu, found),
       pages: [...found.pages],
       frames: this.framesOf(cpu, found.pages),
-      hot: growth === HOT,
+      hot: growth === HOT || found.complete,
       samples: 0,
     };
     if (drops !== this.drops) {

@@ -39,6 +39,8 @@ export interface Region {
   readonly entry: number;
   readonly blocks: Map<number, Block>;
   readonly entryBlock: Block;
+  /** Whether growing it again without limits would find no more: no direct call ends a block, nothing was cut off. */
+  readonly complete: boolean;
   /** Virtual page numbers that the region's instructions lie in. */
   readonly pages: Set<number>;
 }
@@ -56,6 +58,7 @@ export function discover(entry: number, fetch: (ip: number) => Insn | null, grow
   const returnSites = new Map<number, number[]>();
   /** Function of each RET, by its address. */
   const returns = new Map<number, number>();
+  let calls = false;
   const queue = [entry];
   const pages = new Set<number>();
   const lead = (address: number, callee: number) => {
@@ -77,6 +80,7 @@ export function discover(entry: number, fetch: (ip: number) => Insn | null, grow
         ip = insn.next;
         continue;
       }
+      if (flow.kind === FlowControl.call) calls = true;
       for (const target of flow.targets) lead(target, callee);
       if (growth.throughCalls && flow.kind === FlowControl.call) {
         const sites = returnSites.get(flow.callee!) ?? [];
@@ -118,7 +122,8 @@ export function discover(entry: number, fetch: (ip: number) => Insn | null, grow
   }
   const entryBlock = blocks.get(entry)!;
   analyse(blocks, entryBlock);
-  return { entry, blocks, entryBlock, pages };
+  const complete = !calls && insns.size < growth.insns;
+  return { entry, blocks, entryBlock, complete, pages };
 }
 
 function newBlock(start: number): Block {
