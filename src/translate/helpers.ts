@@ -25,8 +25,6 @@ export const HELPERS = {
   /** (cpu, high, low, divisor) -> 1 with quotient in arg0 and remainder in arg1, or 0 for #DE. */
   divU: { params: [i32, i64, i64, i64], results: [i32] },
   divS: { params: [i32, i64, i64, i64], results: [i32] },
-  /** (cpu, RIP of the instruction) -> Exit.next or why it stopped; runs `execute` of the instruction's row in TypeScript. */
-  execute: { params: [i32, i64], results: [i32] },
   /** (cpu, operation, register number or bits 79:64, bits 31:0, bits 63:32) -> result: src/cpu/x87-operations.ts. */
   x87: { params: [i32, i32, i32, i32, i32], results: [i32] },
   /** Common x87 instructions: src/translate/x87-runtime.ts, x87-arithmetic.ts. Loads: (cpu, value), of 80 bits in two parts. */

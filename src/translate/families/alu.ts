@@ -16,13 +16,11 @@ function mask(e: Emitter, size: number): void {
   if (size < 4) e.c.i32(sizeMask(size)).op(Op.i32_and);
 }
 
-/** Computes r from a and b (locals of flagOperands); returns the carry-in local for adc and sbb. */
-export function compute(e: Emitter, kind: Kind, size: number): number | undefined {
+/** Computes r from a and b (locals of flagOperands) and, for adc and sbb, the carry in (i64 local, from `readCarry`). */
+export function compute(e: Emitter, kind: Kind, size: number, carry?: number): void {
   const c = e.c;
   const w = width(size);
   const { a, b, r } = e.flagOperands(w);
-  let carry: number | undefined;
-  if (kind === 'adc' || kind === 'sbb') carry = carryIn(e);
   c.get(a).get(b);
   c.op({ add: w.add, adc: w.add, sub: w.sub, sbb: w.sub, and: w.and, or: w.or, xor: w.xor }[kind]);
   if (carry !== undefined) {
@@ -32,20 +30,13 @@ export function compute(e: Emitter, kind: Kind, size: number): number | undefine
   }
   mask(e, size);
   c.set(r);
-  return carry;
 }
 
-const carryLocals = new WeakMap<Emitter, number>();
-
-/** CF before the instruction, as an i64 local; must be read before the operands' locals are overwritten. */
-function carryIn(e: Emitter): number {
-  return carryLocals.get(e)!;
-}
-
-function readCarry(e: Emitter, kind: string): void {
-  if (kind !== 'adc' && kind !== 'sbb') return;
+/** CF before the instruction, as an i64 local, for adc and sbb; to be read before the operands' locals are overwritten. */
+function readCarry(e: Emitter, kind: string): number | undefined {
+  if (kind !== 'adc' && kind !== 'sbb') return undefined;
   e.carry();
-  carryLocals.set(e, e.toTemp(Type.i64));
+  return e.toTemp(Type.i64);
 }
 
 export function flagKind(kind: Kind): number {
@@ -82,14 +73,14 @@ function binary(kind: Kind) {
       e.setFlags(flagKind(kind), size);
       return;
     }
-    readCarry(e, kind);
+    const carry = readCarry(e, kind);
     if (to.kind === 'reg') {
       e.readOp(1, size);
       const source = e.toTemp(w.type);
       c.get(source).set(b);
       e.readOp(0, size);
       c.set(a);
-      const carry = compute(e, kind, size);
+      compute(e, kind, size, carry);
       c.get(r);
       e.writeReg(to);
       e.setFlags(flagKind(kind), size, carry);
@@ -102,7 +93,7 @@ function binary(kind: Kind) {
     c.set(a);
     e.readOp(1, size);
     c.set(b);
-    const carry = compute(e, kind, size);
+    compute(e, kind, size, carry);
     c.get(m.pointer).get(r);
     e.storeTo(size);
     e.commit(m);
@@ -159,23 +150,24 @@ function unary(value: (e: Emitter, size: number) => void, flags: (e: Emitter, si
 }
 
 function step(kind: 'inc' | 'dec') {
-  const run = unary(
-    (e, size) => {
-      const w = width(size);
-      e.c.get(e.flagOperands(w).a);
-      if (w.is64) e.c.i64(1);
-      else e.c.i32(1);
-      e.c.op(kind === 'inc' ? w.add : w.sub);
-    },
-    (e, size) => e.setFlags(kind === 'inc' ? CcKind.inc : CcKind.dec, size, carryIn(e)),
-  );
   return (e: Emitter, insn: Insn): void => {
     // INC and DEC keep CF: it is computed while the operation before is still known.
+    let carry: number | undefined;
     if (!e.flagsDead) {
       e.carry();
-      carryLocals.set(e, e.toTemp(Type.i64));
+      carry = e.toTemp(Type.i64);
     }
-    run(e, insn);
+    const change = unary(
+      (_, size) => {
+        const w = width(size);
+        e.c.get(e.flagOperands(w).a);
+        if (w.is64) e.c.i64(1);
+        else e.c.i32(1);
+        e.c.op(kind === 'inc' ? w.add : w.sub);
+      },
+      (_, size) => e.setFlags(kind === 'inc' ? CcKind.inc : CcKind.dec, size, carry),
+    );
+    change(e, insn);
   };
 }
 
