@@ -66,7 +66,7 @@ export class RegionEmitter extends Emitter {
     c.get(this.budgetLocal).get(this.leftLocal).op(Op.i32_add).set(this.budgetLocal);
     c.get(Emitter.CPU).mem(Op.i32_load, CpuState.exit).set(this.statusLocal);
     c.end(); // exitLabel
-    this.transfer(c, true);
+    this.transferFlags(c, true);
     c.get(Emitter.CPU).get(this.budgetLocal).mem(Op.i32_store, CpuState.budget);
     c.get(Emitter.CPU).get(this.ripLocal).mem(Op.i64_store, CpuState.rip);
     if (chain) {
@@ -84,7 +84,8 @@ export class RegionEmitter extends Emitter {
     head.get(Emitter.CPU).i64(this.entry).mem(Op.i64_store, CpuState.rip);
     head.i32(Exit.interrupt).ret();
     head.end();
-    this.transfer(head, false);
+    this.loadRegisters(head);
+    this.transferFlags(head, false);
     if (this.pkruLocal !== undefined) head.globalGet(0).op(Op.i64_extend_i32_u).set(this.pkruLocal);
     return c.finish(head);
   }

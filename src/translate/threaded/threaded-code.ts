@@ -22,6 +22,9 @@ const LONGEST_BLOCK = 32;
  */
 const HEAT = 400;
 
+/** A block that has run so often by the time another is translated is taken along. */
+const WARM = HEAT / 16;
+
 /** An instruction and how it is executed. */
 interface Decoded {
   readonly insn: Insn;
@@ -105,6 +108,16 @@ export class ThreadedCode {
     }
     this.next = at;
     return { insns: decoded.map(({ insn }) => insn), block };
+  }
+
+  /** Whether a block has run often enough to be part of the region of another. */
+  isWarm(block: number): boolean {
+    return HEAT - this.memory.load32(block + ThreadedBlock.heat) >= WARM;
+  }
+
+  /** A region contains the block: it is translated by itself only if it is still entered often. */
+  cool(block: number): void {
+    this.memory.store32(block + ThreadedBlock.heat, HEAT);
   }
 
   private writeInsn(at: number, { insn, handler, variant, offsets }: Decoded, left: number): void {
