@@ -475,6 +475,7 @@ export abstract class Emitter {
     this.pkruLocal ??= c.local(Type.i64);
     const entry = this.temp(Type.i32);
     const page = this.temp(Type.i64);
+    const rights = this.temp(Type.i64);
     c.get(address);
     // What is aligned to its size lies in one page: the alignment's check takes the place of the last byte's.
     if (size > 1 && !aligned) c.i64(size - 1).op(Op.i64_add);
@@ -494,8 +495,10 @@ export abstract class Emitter {
       .mem(Op.i64_load, tlb + TlbEntry.page)
       .get(page)
       .op(Op.i64_xor);
+    // Deny mask below, addend above: PKRU has nothing in the upper half.
     c.get(entry)
-      .mem(Op.i64_load32_u, tlb + TlbEntry.deny)
+      .mem(Op.i64_load, tlb + TlbEntry.deny)
+      .tee(rights)
       .get(this.pkruLocal)
       .op(Op.i64_and)
       .op(Op.i64_or);
@@ -505,7 +508,7 @@ export abstract class Emitter {
     if (aligned) this.requireAligned(address, size);
     slow();
     c.else();
-    c.get(entry).mem(Op.i32_load, tlb + TlbEntry.addend);
+    c.get(rights).i64(32).op(Op.i64_shr_u).op(Op.i32_wrap_i64);
     c.get(address).op(Op.i32_wrap_i64).op(Op.i32_add).set(pointer);
     c.end();
   }

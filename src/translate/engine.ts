@@ -4,7 +4,7 @@ import { Frame, MACHINE, Machine } from '../memory/layout.js';
 import { type Memory, PAGE_SHIFT, PAGE_SIZE } from '../memory/memory.js';
 import { Access } from '../mmu/walk.js';
 import { type CachedRegion, CodeCache, type SourceBytes, singleKey } from './code-cache.js';
-import { enableBranchHints } from '../wasm/branch-hints.js';
+import { enableBranchHints } from '../wasm/v8.js';
 import { HELPERS } from './helpers.js';
 import { disassemble } from './iced/library.js';
 import { type Insn, InsnDecoder, MAX_INSN } from './insn.js';
@@ -215,7 +215,8 @@ export class Engine {
       (ip) => this.isWarm(ip, growth),
     );
     if (!found) return null;
-    const module = new WebAssembly.Module(emitRegion(found, growth !== SINGLE, this.shared !== null));
+    const only = this.shared ? null : cpu.base;
+    const module = new WebAssembly.Module(emitRegion(found, growth !== SINGLE, this.shared !== null, only));
     const code = new WebAssembly.Instance(module, this.imports).exports.r;
     const region: CachedRegion = {
       slot: old?.block === 0 ? old.slot : this.cache.allocate(code),

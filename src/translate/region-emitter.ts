@@ -20,11 +20,13 @@ export class RegionEmitter extends Emitter {
    * @param entry guest address of the region's first instruction
    * @param helpers names of the functions that the module imports, in their order; grows
    * @param seeded every access to guest memory is a call (src/translate/shared-access.ts)
+   * @param cpu pointer of the only CPU that will run the region, whose block is then at constant addresses; null: several do
    */
   constructor(
     readonly entry: number,
     helpers: HelperName[],
     seeded = false,
+    private readonly cpu: number | null = null,
   ) {
     super(1, helpers, seeded);
     const c = this.c;
@@ -78,6 +80,7 @@ export class RegionEmitter extends Emitter {
     c.get(this.statusLocal);
 
     const head = new Code(1);
+    if (this.cpu !== null) head.i32(this.cpu).set(Emitter.CPU);
     head.get(Emitter.CPU).mem(Op.i32_load, CpuState.budget).tee(this.budgetLocal);
     head.get(Emitter.CPU).mem(Op.i32_load, CpuState.interrupt).op(Op.i32_or).i32(0).op(Op.i32_lt_s);
     head.unlikely().if();

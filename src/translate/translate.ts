@@ -23,10 +23,16 @@ import { rowOf } from './table.js';
  *
  * @param chain whether the region may jump straight into others; otherwise it returns to its caller
  * @param seeded the flavour of seeded mode: every access to guest memory is a call
+ * @param cpu pointer of the only CPU that will run it; null: several do
  */
-export function emitRegion(region: Region, chain = true, seeded = false): Uint8Array<ArrayBuffer> {
+export function emitRegion(
+  region: Region,
+  chain = true,
+  seeded = false,
+  cpu: number | null = null,
+): Uint8Array<ArrayBuffer> {
   const helpers: HelperName[] = [];
-  const e = new RegionEmitter(region.entry, helpers, seeded);
+  const e = new RegionEmitter(region.entry, helpers, seeded, cpu);
   new RegionWriter(e, region).tree(region.entryBlock);
   const body = e.finish(chain);
   const m = new ModuleWriter();
