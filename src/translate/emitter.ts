@@ -37,6 +37,24 @@ export interface Modify {
   readonly size: number;
 }
 
+/** Registers, a bit each. */
+export interface RegisterSet {
+  gpr: number;
+  xmm: number;
+}
+
+/** What the instructions of a basic block do with registers, for liveness. */
+export class RegisterUsage {
+  /** Read before the block has written them. */
+  readonly needed: RegisterSet = { gpr: 0, xmm: 0 };
+  /** Written in whole, on every way through the block. */
+  readonly defined: RegisterSet = { gpr: 0, xmm: 0 };
+
+  read(kind: 'gpr' | 'xmm', num: number): void {
+    this.needed[kind] |= (1 << num) & ~this.defined[kind];
+  }
+}
+
 /** An access to translate: locals of its address (i64) and of the pointer to set (i32). */
 interface AccessPlan {
   readonly address: number;
@@ -68,15 +86,21 @@ export abstract class Emitter {
 
   private readonly gprLocals: (number | undefined)[] = [];
   private readonly xmmLocals: (number | undefined)[] = [];
-  /** Registers written by the current instruction, and by those before it since they were last stored: a bit set each. */
-  private readonly written = { gpr: 0, xmm: 0 };
-  private readonly dirty = { gpr: 0, xmm: 0 };
+  /** Registers written by the current instruction, and by those before it since they were last stored. */
+  private readonly written: RegisterSet = { gpr: 0, xmm: 0 };
+  private readonly dirty: RegisterSet = { gpr: 0, xmm: 0 };
+  /** Of the basic block that is being written. */
+  usage = new RegisterUsage();
+  /** Nesting of the code at the current instruction's beginning: what is deeper may not run. */
+  private nesting = 0;
   private flagsTouched = false;
   protected pkruLocal: number | undefined;
 
   private readonly ccDst: number;
   private readonly ccSrc: number;
   private readonly ccSrc2: number;
+  /** Whether ccSrc2, which few operations have, is read or set at all. */
+  private src2Used = false;
   private readonly ccOpLocal: number;
   /** Operands and result of the last flag-setting instruction, as long as `cc` says that they are known. */
   private readonly known = { a32: 0, b32: 0, r32: 0, a64: 0, b64: 0, r64: 0 };
@@ -97,11 +121,13 @@ export abstract class Emitter {
    * @param params parameters of the function
    * @param helpers names of the functions that the module imports, in their order; grows
    * @param seeded every access to guest memory is a call (src/translate/shared-access.ts)
+   * @param cpuBase pointer of the only CPU that will run it, whose block is then at constant addresses; null: several do
    */
   constructor(
     params: number,
     private readonly helpers: HelperName[],
     private readonly seeded = false,
+    protected readonly cpuBase: number | null = null,
   ) {
     const c = (this.c = new Code(params));
     this.ccDst = c.local(Type.i64);
@@ -119,6 +145,7 @@ export abstract class Emitter {
     this.insn = insn;
     this.left = left;
     this.faultPrepared = false;
+    this.nesting = this.c.nesting;
     // Here and not at the access, which may be emitted in a conditional part.
     if (insn.mem || row?.mayRaise || !row?.lower) this.sync();
   }
@@ -160,29 +187,37 @@ export abstract class Emitter {
 
   /** Local (i64) of a general-purpose register that is read. */
   gpr(num: number): number {
+    this.usage.read('gpr', num);
     return (this.gprLocals[num] ??= this.c.local(Type.i64));
   }
 
-  /** Local (i64) of a general-purpose register that is written. */
+  /** Local (i64) of a general-purpose register that is written, in whole. To read it as well, ask with `gpr`. */
   gprW(num: number): number {
     this.written.gpr |= 1 << num;
-    return this.gpr(num);
+    // Where it is not written it must have its old value, to be stored with the rest.
+    if (this.c.nesting > this.nesting) this.usage.read('gpr', num);
+    return (this.gprLocals[num] ??= this.c.local(Type.i64));
   }
 
   /** Local (v128) of an XMM register that is read. */
   xmm(num: number): number {
+    this.usage.read('xmm', num);
     return (this.xmmLocals[num] ??= this.c.local(Type.v128));
   }
 
+  /** Local (v128) of an XMM register that is written, in whole. */
   xmmW(num: number): number {
     this.written.xmm |= 1 << num;
-    return this.xmm(num);
+    if (this.c.nesting > this.nesting) this.usage.read('xmm', num);
+    return (this.xmmLocals[num] ??= this.c.local(Type.v128));
   }
 
   private settle(): void {
-    const { written, dirty } = this;
+    const { written, dirty, usage } = this;
     dirty.gpr |= written.gpr;
     dirty.xmm |= written.xmm;
+    usage.defined.gpr |= written.gpr;
+    usage.defined.xmm |= written.xmm;
     written.gpr = written.xmm = 0;
   }
 
@@ -238,6 +273,7 @@ export abstract class Emitter {
   writeReg(op: Operand & { kind: 'reg' }): void {
     const c = this.c;
     const local = this.gprW(op.num);
+    if (op.size < 4) this.gpr(op.num);
     switch (op.class) {
       case '64':
         c.set(local);
@@ -489,15 +525,17 @@ export abstract class Emitter {
     };
     c.get(address);
     tlbIndex(c);
-    c.get(Emitter.CPU)
-      .op(Op.i32_add)
-      .tee(entry)
-      .mem(Op.i64_load, tlb + TlbEntry.page)
+    // With the block at a constant address, the sum is an addressing mode of the host.
+    const base = this.cpuBase;
+    if (base === null) c.get(Emitter.CPU).op(Op.i32_add);
+    const array = tlb + (base ?? 0);
+    c.tee(entry)
+      .mem(Op.i64_load, array + TlbEntry.page)
       .get(page)
       .op(Op.i64_xor);
     // Deny mask below, addend above: PKRU has nothing in the upper half.
     c.get(entry)
-      .mem(Op.i64_load, tlb + TlbEntry.deny)
+      .mem(Op.i64_load, array + TlbEntry.deny)
       .tee(rights)
       .get(this.pkruLocal)
       .op(Op.i64_and)
@@ -615,7 +653,10 @@ export abstract class Emitter {
       extend(b);
       c.set(this.ccSrc);
     }
-    if (kind === CcKind.adc || kind === CcKind.sbb || kind === CcKind.imul) c.get(carry!).set(this.ccSrc2);
+    if (kind === CcKind.adc || kind === CcKind.sbb || kind === CcKind.imul) {
+      this.src2Used = true;
+      c.get(carry!).set(this.ccSrc2);
+    }
     c.i32(ccOp(kind, size)).set(this.ccOpLocal);
     this.cc = { kind, size };
   }
@@ -638,6 +679,7 @@ export abstract class Emitter {
     }
     if (this.cc) c.i32(ccOp(this.cc.kind, this.cc.size));
     else c.get(this.ccOpLocal);
+    this.src2Used = true;
     c.get(this.ccDst).get(this.ccSrc).get(this.ccSrc2);
     this.callHelper('flags');
   }
@@ -779,15 +821,15 @@ export abstract class Emitter {
 
   // --- the frame around the body ---------------------------------------------------------------------------------------
 
-  /** Loads all registers that are used. */
-  protected loadRegisters(c: Code): void {
+  /** Loads registers. */
+  protected loadRegisters(c: Code, which: RegisterSet): void {
     this.gprLocals.forEach((local, n) => {
-      if (local === undefined) return;
+      if (local === undefined || !((which.gpr >> n) & 1)) return;
       const offset = this.registerAddress(c, n, CpuState.gpr + 8 * n);
       c.mem(Op.i64_load, offset).set(local);
     });
     this.xmmLocals.forEach((local, n) => {
-      if (local === undefined) return;
+      if (local === undefined || !((which.xmm >> n) & 1)) return;
       const offset = this.registerAddress(c, n, CpuState.xmm + 16 * n);
       c.simdMem(V128_LOAD, offset).set(local);
     });
@@ -801,6 +843,7 @@ export abstract class Emitter {
       [this.ccSrc, CpuState.ccSrc],
       [this.ccSrc2, CpuState.ccSrc2],
     ]) {
+      if (local === this.ccSrc2 && !this.src2Used) continue;
       if (out) c.get(Emitter.CPU).get(local).mem(Op.i64_store, field);
       else c.get(Emitter.CPU).mem(Op.i64_load, field).set(local);
     }

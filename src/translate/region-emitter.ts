@@ -1,7 +1,7 @@
 import { CpuState, Exit, JUMP_ENTRIES, JumpEntry } from '../cpu/state.js';
 import { Code, type Label } from '../wasm/code.js';
 import { Op, Type } from '../wasm/opcodes.js';
-import { Emitter } from './emitter.js';
+import { Emitter, type RegisterSet } from './emitter.js';
 import type { HelperName } from './helpers.js';
 
 /** Writes the function of one region: (cpu) -> Exit. RIP and the budget live in locals; leaving is chained to the next region. */
@@ -26,9 +26,9 @@ export class RegionEmitter extends Emitter {
     readonly entry: number,
     helpers: HelperName[],
     seeded = false,
-    private readonly cpu: number | null = null,
+    cpu: number | null = null,
   ) {
-    super(1, helpers, seeded);
+    super(1, helpers, seeded, cpu);
     const c = this.c;
     this.ripLocal = c.local(Type.i64);
     this.statusLocal = c.local(Type.i32);
@@ -60,8 +60,11 @@ export class RegionEmitter extends Emitter {
     this.exitTo(target);
   }
 
-  /** Closes the function: fault exit, write-back, chaining. Returns the body with locals and prologue. */
-  finish(chain: boolean): Uint8Array {
+  /**
+   * Closes the function: fault exit, write-back, chaining. Returns the body with locals and prologue.
+   * @param live registers that may be read before they are written
+   */
+  finish(chain: boolean, live: RegisterSet): Uint8Array {
     const c = this.c;
     c.end(); // faultLabel
     c.i64(this.entry).get(this.ipLocal).op(Op.i64_extend_i32_s).op(Op.i64_add).set(this.ripLocal);
@@ -80,14 +83,14 @@ export class RegionEmitter extends Emitter {
     c.get(this.statusLocal);
 
     const head = new Code(1);
-    if (this.cpu !== null) head.i32(this.cpu).set(Emitter.CPU);
+    if (this.cpuBase !== null) head.i32(this.cpuBase).set(Emitter.CPU);
     head.get(Emitter.CPU).mem(Op.i32_load, CpuState.budget).tee(this.budgetLocal);
     head.get(Emitter.CPU).mem(Op.i32_load, CpuState.interrupt).op(Op.i32_or).i32(0).op(Op.i32_lt_s);
     head.unlikely().if();
     head.get(Emitter.CPU).i64(this.entry).mem(Op.i64_store, CpuState.rip);
     head.i32(Exit.interrupt).ret();
     head.end();
-    this.loadRegisters(head);
+    this.loadRegisters(head, live);
     this.transferFlags(head, false);
     if (this.pkruLocal !== undefined) head.globalGet(0).op(Op.i64_extend_i32_u).set(this.pkruLocal);
     return c.finish(head);

@@ -3,7 +3,7 @@ import type { Label } from '../wasm/code.js';
 import { ModuleWriter } from '../wasm/module.js';
 import { Op, Type } from '../wasm/opcodes.js';
 import { CpuState } from '../cpu/state.js';
-import { Emitter } from './emitter.js';
+import { Emitter, type RegisterSet, RegisterUsage } from './emitter.js';
 import { RegionEmitter } from './region-emitter.js';
 import { HELPERS, type HelperName } from './helpers.js';
 import type { Insn } from './insn.js';
@@ -33,8 +33,9 @@ export function emitRegion(
 ): Uint8Array<ArrayBuffer> {
   const helpers: HelperName[] = [];
   const e = new RegionEmitter(region.entry, helpers, seeded, cpu);
-  new RegionWriter(e, region).tree(region.entryBlock);
-  const body = e.finish(chain);
+  const writer = new RegionWriter(e, region);
+  writer.tree(region.entryBlock);
+  const body = e.finish(chain, writer.liveAtEntry());
   const m = new ModuleWriter();
   m.type([Type.i32], [Type.i32]); // type 0: what return_call_indirect in the chain expects
   for (const name of helpers) m.importFunc('h', name, HELPERS[name].params, HELPERS[name].results);
@@ -53,6 +54,8 @@ class RegionWriter {
   private readonly loops = new Map<Block, Label>();
   private readonly merges = new Map<Block, Label>();
 
+  private readonly usages = new Map<Block, RegisterUsage>();
+
   constructor(
     private readonly e: RegionEmitter,
     private readonly region: Region,
@@ -69,6 +72,29 @@ class RegionWriter {
       this.within(block, merges, null);
       c.end();
     } else this.within(block, merges, flags);
+  }
+
+  /** Registers that some path reads before it writes them: the usual backward data flow, until nothing changes. */
+  liveAtEntry(): RegisterSet {
+    const live = new Map([...this.usages].map(([block, { needed }]) => [block, { ...needed }]));
+    const blocks = [...this.usages.keys()].sort((a, b) => b.order - a.order);
+    for (let changed = true; changed; ) {
+      changed = false;
+      for (const block of blocks) {
+        const mine = live.get(block)!;
+        const { defined } = this.usages.get(block)!;
+        for (const successor of block.successors) {
+          const after = live.get(this.region.blocks.get(successor)!);
+          if (!after) continue;
+          for (const kind of ['gpr', 'xmm'] as const) {
+            const more = mine[kind] | (after[kind] & ~defined[kind]);
+            if (more !== mine[kind]) changed = true;
+            mine[kind] = more;
+          }
+        }
+      }
+    }
+    return live.get(this.region.entryBlock)!;
   }
 
   /** Emits a block inside the wasm blocks of the merge blocks that it dominates, each followed by its merge block. */
@@ -105,6 +131,8 @@ class RegionWriter {
     const c = e.c;
     const { insns } = block;
     const dead = deadFlags(insns);
+    e.usage = new RegisterUsage();
+    this.usages.set(block, e.usage);
     e.cc = flags;
     c.get(e.budgetLocal).i32(insns.length).op(Op.i32_sub).set(e.budgetLocal);
     for (let i = 0; i < insns.length; i++) {

@@ -25,6 +25,11 @@ export class Code {
     return this.len;
   }
 
+  /** Blocks, loops and ifs that are open. */
+  get nesting(): number {
+    return this.depth;
+  }
+
   /** Allocates a local of a wasm type; returns its index. */
   local(type: number): number {
     this.localTypes.push(type);

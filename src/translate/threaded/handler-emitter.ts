@@ -142,7 +142,7 @@ export class HandlerEmitter extends Emitter {
     this.transferFlags(c, true);
     c.get(this.step);
     const head = new Code(2);
-    this.loadRegisters(head);
+    this.loadRegisters(head, this.usage.needed);
     this.transferFlags(head, false);
     if (this.pkruLocal !== undefined) head.globalGet(0).op(Op.i64_extend_i32_u).set(this.pkruLocal);
     return c.finish(head);
