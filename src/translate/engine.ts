@@ -8,7 +8,7 @@ import { enableBranchHints } from '../wasm/v8.js';
 import { HELPERS } from './helpers.js';
 import { disassemble } from './iced/library.js';
 import { type Insn, InsnDecoder, MAX_INSN } from './insn.js';
-import { COLD, discover, type Growth, HOT, PROFILED, SINGLE } from './region.js';
+import { COLD, discover, type Growth, HOT, type Profile, PROFILED, SINGLE } from './region.js';
 import { type RuntimeExports, runtimeModule } from './runtime.js';
 import { emitRegion } from './translate.js';
 import type { SharedAccess } from './shared-access.js';
@@ -208,12 +208,8 @@ export class Engine {
     }
     const { drops } = this;
     this.fetchedPage = -1;
-    const found = discover(
-      entry,
-      (ip) => this.fetchFrom(cpu, ip),
-      growth,
-      (ip) => this.isWarm(ip, growth),
-    );
+    const profile = growth === PROFILED ? this.profile : undefined;
+    const found = discover(entry, (ip) => this.fetchFrom(cpu, ip), growth, profile);
     if (!found) return null;
     const only = this.shared ? null : cpu.base;
     const module = new WebAssembly.Module(emitRegion(found, growth !== SINGLE, this.shared !== null, only));
@@ -244,12 +240,14 @@ export class Engine {
     return region;
   }
 
-  /** Whether code belongs into a region that is being made; a profile says so only where threaded code has run. */
-  private isWarm(ip: number, growth: Growth): boolean {
-    if (growth !== PROFILED) return true;
-    const known = this.cache.get(ip);
-    return known !== undefined && (known.block === 0 || this.threaded!.isWarm(known.block));
-  }
+  /** What threaded code has noted. */
+  private readonly profile: Profile = {
+    warm: (ip) => {
+      const known = this.cache.get(ip);
+      return known !== undefined && (known.block === 0 || this.threaded!.isWarm(known.block));
+    },
+    targets: (ip) => this.threaded!.targets(ip),
+  };
 
   private cool(ip: number): void {
     const known = this.cache.get(ip);

@@ -34,6 +34,22 @@ export const HOT: Growth = { insns: 500, throughCalls: true };
 export const PROFILED: Growth = { insns: 300, throughCalls: true };
 export const SINGLE: Growth = { insns: 1, throughCalls: false };
 
+/** What is known of how code has run. */
+export interface Profile {
+  /** Whether the code at an address is worth having in the region, as far as a jump or call leads there. */
+  warm(ip: number): boolean;
+  /** Where the indirect jump, call or return at an address has gone, and which part of the times; commonest first. */
+  targets(ip: number): readonly { readonly target: number; readonly share: number }[];
+}
+
+const UNKNOWN: Profile = { warm: () => true, targets: () => [] };
+
+/**
+ * The part of the times that an indirect call or a return must have gone to a place for it to be compared with that; an indirect jump is
+ * compared with all places that are known. Returns of functions with several callers would make regions of everything.
+ */
+const SHARES = { call: 0.25, return: 0.85 } as const;
+
 /** A RET compares the address it pops with so many known ones before it looks it up. */
 const MAX_RETURN_SITES = 4;
 
@@ -50,27 +66,31 @@ export interface Region {
 /**
  * Finds the basic blocks reachable from `entry` by direct jumps.
  * @param fetch decodes the instruction at an address; null if it cannot be fetched or is no instruction
- * @param warm whether the code at an address is worth having in the region, as far as a jump or call leads there
+ * @param profile what is known of how the code has run
  * @returns null if not even the first instruction can be fetched
  */
 export function discover(
   entry: number,
   fetch: (ip: number) => Insn | null,
   growth: Growth,
-  warm: (ip: number) => boolean = () => true,
+  profile: Profile = UNKNOWN,
 ): Region | null {
   const insns = new Map<number, Insn>();
   /** Entry address of the function that a leader belongs to, as seen from the call that led there. */
   const leaders = new Map<number, number>([[entry, entry]]);
   /** Where a function returns to within the region: after each call to it that the region contains. */
   const returnSites = new Map<number, number[]>();
+  /** Functions that a call leads to within the region, by the call's address. */
+  const callees = new Map<number, readonly number[]>();
+  /** Where other indirect jumps have gone, by their address. */
+  const indirect = new Map<number, readonly number[]>();
   /** Function of each RET, by its address. */
   const returns = new Map<number, number>();
   let calls = false;
   const queue = [entry];
   const pages = new Set<number>();
   const lead = (address: number, callee: number) => {
-    if (leaders.has(address) || !warm(address)) return;
+    if (leaders.has(address) || !profile.warm(address)) return;
     leaders.set(address, callee);
     queue.push(address);
   };
@@ -90,14 +110,29 @@ export function discover(
       }
       if (flow.kind === FlowControl.call) calls = true;
       for (const target of flow.targets) lead(target, callee);
-      if (growth.throughCalls && flow.kind === FlowControl.call) {
-        const sites = returnSites.get(flow.callee!) ?? [];
-        if (sites.length < MAX_RETURN_SITES) {
-          returnSites.set(flow.callee!, [...sites, insn.next]);
-          lead(flow.callee!, flow.callee!);
+      const seen = (least: number) =>
+        profile
+          .targets(ip)
+          .filter(({ share }) => share >= least)
+          .map(({ target }) => target);
+      if (flow.kind === FlowControl.call) {
+        if (!growth.throughCalls) break;
+        for (const target of flow.indirect ? seen(SHARES.call) : [flow.callee!]) {
+          const sites = returnSites.get(target) ?? [];
+          if (sites.length >= MAX_RETURN_SITES) continue;
+          returnSites.set(target, [...sites, insn.next]);
+          callees.set(ip, [...(callees.get(ip) ?? []), target]);
+          lead(target, target);
           lead(insn.next, callee);
         }
-      } else if (flow.kind === FlowControl.return) returns.set(ip, callee);
+      } else {
+        const isReturn = flow.kind === FlowControl.return;
+        if (isReturn) returns.set(ip, callee);
+        const where = flow.indirect ? seen(isReturn ? SHARES.return : 0) : [];
+        // What a function that was entered from outside returns to belongs to no function that is known.
+        for (const target of where) lead(target, isReturn ? target : callee);
+        indirect.set(ip, where);
+      }
       break;
     }
   }
@@ -113,11 +148,10 @@ export function discover(
       const flow = flowOf(insn);
       if (flow.kind !== FlowControl.next) {
         block.successors = [...flow.targets];
-        if (flow.kind === FlowControl.call && returnSites.get(flow.callee!)?.includes(insn.next)) {
-          block.successors = [flow.callee!];
-        } else if (flow.kind === FlowControl.return) {
-          block.successors = returnSites.get(returns.get(insn.ip) ?? -1) ?? [];
-        }
+        if (flow.kind === FlowControl.call) block.successors = [...(callees.get(insn.ip) ?? [])];
+        const back = returnSites.get(returns.get(insn.ip) ?? -1) ?? [];
+        const more = indirect.get(insn.ip) ?? [];
+        block.successors = [...new Set([...block.successors, ...back, ...more])];
         break;
       }
       if (leaders.has(insn.next) || !insns.has(insn.next)) {

@@ -6,7 +6,7 @@ import { HELPERS, type HelperName } from '../helpers.js';
 import type { Insn } from '../insn.js';
 import { rowOf } from '../table.js';
 import { HandlerEmitter } from './handler-emitter.js';
-import { Step, ThreadedBlock, ThreadedInsn } from './layout.js';
+import { Step, TARGETS_NOTED, ThreadedBlock, ThreadedInsn } from './layout.js';
 import { isThreadable, representative, shapeKey, type Variant, VARIANTS, virtualRegisters } from './shape.js';
 
 /** What the handlers' module exports. */
@@ -133,6 +133,7 @@ function interpretBody(table: number, handler: number, region: number): Uint8Arr
   const at = c.local(Type.i32);
   const step = c.local(Type.i32);
   const budget = c.local(Type.i32);
+  const block = c.local(Type.i32);
   const blocks = c.loop();
   c.get(cpu).mem(Op.i32_load, CpuState.rip);
   c.i32(JUMP_ENTRIES - 1)
@@ -165,12 +166,25 @@ function interpretBody(table: number, handler: number, region: number): Uint8Arr
   c.if().i32(Exit.promote).ret().end();
   c.get(cpu).get(budget).get(at).mem(Op.i32_load, ThreadedBlock.count).op(Op.i32_sub);
   c.mem(Op.i32_store, CpuState.budget);
-  c.get(at).i32(ThreadedBlock.size).op(Op.i32_add).set(at);
+  c.get(at).tee(block).i32(ThreadedBlock.size).op(Op.i32_add).set(at);
   const insns = c.loop();
   c.get(cpu).get(at).get(at).mem(Op.i32_load, ThreadedInsn.handler).callIndirect(handler, table).tee(step);
   c.op(Op.i32_eqz);
   c.if().get(at).i32(ThreadedInsn.size).op(Op.i32_add).set(at).br(insns).end();
-  c.get(step).i32(Step.jump).op(Op.i32_eq).brIf(blocks);
+  c.get(step).i32(Step.jump).op(Op.i32_eq);
+  c.if();
+  c.get(block).mem(Op.i32_load, ThreadedBlock.indirect).op(Op.i32_eqz).brIf(blocks);
+  c.get(block).mem(Op.i32_load, ThreadedBlock.seen).tee(step);
+  c.i32(TARGETS_NOTED - 1)
+    .op(Op.i32_and)
+    .i32(3)
+    .op(Op.i32_shl)
+    .get(block)
+    .op(Op.i32_add);
+  c.get(cpu).mem(Op.i64_load, CpuState.rip).mem(Op.i64_store, ThreadedBlock.targets);
+  c.get(block).get(step).i32(1).op(Op.i32_add).mem(Op.i32_store, ThreadedBlock.seen);
+  c.br(blocks);
+  c.end();
   c.get(step).i32(Step.left).op(Op.i32_eq);
   c.if();
   putBack(c, cpu, at);

@@ -5,6 +5,9 @@ import { struct } from '../../memory/struct.js';
  * operands that the handler takes from here. It lies in the machine's code store, a part for each CPU.
  */
 
+/** Targets that are kept of a block that ends with an indirect jump: a power of two. */
+export const TARGETS_NOTED = 8;
+
 /** Virtual register operands that a handler can have. */
 export const REGISTER_OPERANDS = 4;
 
@@ -36,6 +39,12 @@ export const ThreadedBlock = struct({
   count: 'i32',
   /** Executions left until it should be translated to a region. */
   heat: 'i32',
+  /** 1 if it ends with a jump, call or return whose target is a value: the last ones are then noted. */
+  indirect: 'i32',
+  /** How many targets have been noted, modulo 2^32. */
+  seen: 'i32',
+  /** The latest targets, in a ring. */
+  targets: ['u64', TARGETS_NOTED],
 });
 
 /** What a handler returns. */

@@ -4,7 +4,7 @@ import type { Memory } from '../../memory/memory.js';
 import { flowOf, FlowControl } from '../flow-control.js';
 import type { Insn } from '../insn.js';
 import { findHandler, GO_ON, type Handler, type HandlerExports, type HandlerIndex } from './handlers.js';
-import { ThreadedBlock, ThreadedInsn } from './layout.js';
+import { TARGETS_NOTED, ThreadedBlock, ThreadedInsn } from './layout.js';
 import { registerOffsets, type Variant, virtualRegisters } from './shape.js';
 
 /** What a machine's CPUs execute threaded code with; can be posted to workers. */
@@ -44,6 +44,8 @@ interface Decoded {
  * blocks must be dropped at once (`reset`).
  */
 export class ThreadedCode {
+  /** Blocks that note the targets of the indirect jump at an address, with which they end. */
+  private readonly noting = new Map<number, number[]>();
   private readonly start: number;
   private readonly end: number;
   private next: number;
@@ -69,6 +71,7 @@ export class ThreadedCode {
 
   /** Gives all blocks' room back; none may be used any more. */
   reset(): void {
+    this.noting.clear();
     this.next = this.start;
   }
 
@@ -102,6 +105,11 @@ export class ThreadedCode {
     const block = this.next;
     memory.store32(block + ThreadedBlock.count, decoded.length);
     memory.store32(block + ThreadedBlock.heat, executions(decoded.length));
+    const { insn: last } = decoded[decoded.length - 1];
+    const indirect = flowOf(last).indirect === true;
+    memory.store32(block + ThreadedBlock.indirect, indirect ? 1 : 0);
+    memory.store32(block + ThreadedBlock.seen, 0);
+    if (indirect) this.noting.set(last.ip, [...(this.noting.get(last.ip) ?? []), block]);
     let at = block + ThreadedBlock.size;
     decoded.forEach((one, i) => {
       this.writeInsn(at, one, decoded.length - i);
@@ -114,6 +122,21 @@ export class ThreadedCode {
     }
     this.next = at;
     return { insns: decoded.map(({ insn }) => insn), block };
+  }
+
+  /** Where an indirect jump, call or return at an address has gone lately, and which part of the times; commonest first. */
+  targets(ip: number): { target: number; share: number }[] {
+    const counts = new Map<number, number>();
+    let all = 0;
+    for (const block of this.noting.get(ip) ?? []) {
+      const seen = Math.min(TARGETS_NOTED, this.memory.loadU32(block + ThreadedBlock.seen));
+      all += seen;
+      for (let i = 0; i < seen; i++) {
+        const target = this.memory.loadNumber(block + ThreadedBlock.targets + 8 * i);
+        counts.set(target, (counts.get(target) ?? 0) + 1);
+      }
+    }
+    return [...counts].sort((a, b) => b[1] - a[1]).map(([target, n]) => ({ target, share: n / all }));
   }
 
   /** Whether a block has run often enough to be part of the region of another. */
