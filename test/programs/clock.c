@@ -56,7 +56,8 @@ int main(void) {
   }
   int64_t until = read_clock(CLOCK_MONOTONIC) + 10000000;
   t = (struct timespec){until / 1000000000, until % 1000000000};
-  printf("absolute: %d, reached %d\n", clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, 0), read_clock(CLOCK_MONOTONIC) >= until);
+  int result = clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, 0);
+  printf("absolute: %d, reached %d\n", result, read_clock(CLOCK_MONOTONIC) >= until);
   t = (struct timespec){1, 0};
   printf("absolute in the past: %d\n", clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, 0));
   t = (struct timespec){0, 1000000000};
