@@ -115,6 +115,9 @@ function commit(cpu: GuestCpu, access: InstructionMemory, address: number, range
   return true;
 }
 
+/** Bytes of the operand of FXSAVE and FXRSTOR. */
+const LEGACY_BYTES = 512;
+
 const CONTROL: Ranges = [0, LegacyArea.mxcsr];
 const MXCSR: Ranges = [LegacyArea.mxcsr, LegacyArea.st];
 const ST: Ranges = [LegacyArea.st, LegacyArea.xmm];
@@ -127,11 +130,12 @@ function pointers32(cpu: GuestCpu, image: number): void {
 }
 
 /**
- * FXSAVE (FXSAVE64 with `rexW`). Bytes 416 to 511 are not written.
+ * FXSAVE (FXSAVE64 with `rexW`). Bytes 416 to 511 are not written, but must be writable as the rest of the operand.
  * @param address linear address; #GP(0) unless 16-byte aligned
  */
 export function fxsave(cpu: GuestCpu, access: InstructionMemory, address: number, rexW: boolean): boolean {
   if (address % 16 !== 0) return generalProtection(cpu);
+  if (access.write(address, 1) === 0 || access.write(address + LEGACY_BYTES - 1, 1) === 0) return false;
   const { memory, base } = cpu;
   const scratch = base + CpuState.scratch;
   saveX87(memory, base, scratch);
@@ -144,7 +148,7 @@ export function fxsave(cpu: GuestCpu, access: InstructionMemory, address: number
 /** FXRSTOR (FXRSTOR64 with `rexW`); #GP(0) for a misaligned area or reserved bits of MXCSR. */
 export function fxrstor(cpu: GuestCpu, access: InstructionMemory, address: number, rexW: boolean): boolean {
   if (address % 16 !== 0) return generalProtection(cpu);
-  if (!fetch(cpu, access, address, 0, LegacyArea.unused)) return false;
+  if (!fetch(cpu, access, address, 0, LEGACY_BYTES)) return false;
   const scratch = cpu.base + CpuState.scratch;
   if (!rexW) pointers32(cpu, scratch);
   return restoreLegacy(cpu, scratch) || generalProtection(cpu);

@@ -2,12 +2,13 @@ import { Code, Decoder, DecoderOptions, Register } from 'iced-x86';
 import { describe, expect, it } from 'vitest';
 import { makeTemplate } from './cases.js';
 import { disassemble } from './compare.js';
-import { MAX_CODE, patternBytes, type TestCase, type TestDriver, TIMEOUT } from './driver.js';
 import { casesFor, formatReport, runDifferential } from './differential.js';
+import { MAX_CODE, patternBytes, type TestCase, type TestDriver, TIMEOUT } from './driver.js';
 import { decodedCode } from './encodings.js';
 import { hostFeatures, NativeDriver, nativeUnavailable } from './native.js';
 import { hostHas, opcodeOf, testableCodes } from './opcodes.js';
 import { Random } from './random.js';
+import { isSplitLock, KEPT, withoutSlow } from './split-locks.js';
 
 const unavailable = nativeUnavailable();
 const SEED = 1;
@@ -91,6 +92,40 @@ describe('generator', () => {
   });
 });
 
+describe('split locks', () => {
+  const casesOf = (code: Code) => casesFor(code, 600, SEED).map((generated) => ({ generated }));
+
+  it.each([Code.Xchg_rm64_r64, Code.Xadd_rm32_r32, Code.Add_rm64_r64, Code.Cmpxchg16b_m128])(
+    'are few where they are slow, and nothing else is left out: %i',
+    (code) => {
+      const all = casesOf(code);
+      const split = all.filter(({ generated }) => isSplitLock(generated));
+      expect(split.length).toBeGreaterThan(KEPT);
+      const left = withoutSlow(all, () => true);
+      expect(left).toEqual(all.filter((c) => !split.includes(c) || split.indexOf(c) < KEPT));
+      expect(withoutSlow(all, () => false)).toEqual(all);
+    },
+  );
+
+  it('are what crosses a line and is locked', () => {
+    for (const { generated } of casesOf(Code.Xadd_rm64_r64)) {
+      const { encoded } = generated.template;
+      const crosses = encoded.memory !== undefined && Number(generated.operandAddress! % 64n) > 56;
+      expect(isSplitLock(generated)).toBe(crosses && encoded.locked);
+    }
+    for (const code of [Code.Add_r64_rm64, Code.Xchg_rm8_r8, Code.Mov_rm64_r64])
+      expect(
+        casesOf(code).some(({ generated }) => isSplitLock(generated)),
+        Code[code],
+      ).toBe(false);
+    // The bit offset moves the address.
+    const moved = casesOf(Code.Bts_rm64_r64).filter(
+      ({ generated: g }) => g.template.encoded.memory && isSplitLock(g) !== g.operandAddress! % 64n > 56n,
+    );
+    expect(moved.length).toBeGreaterThan(0);
+  });
+});
+
 describe.skipIf(unavailable)(`differential runs${unavailable ? ` (skipped: ${unavailable})` : ''}`, () => {
   const native = unavailable ? undefined : new NativeDriver();
 
@@ -145,7 +180,7 @@ describe.skipIf(unavailable)(`differential runs${unavailable ? ` (skipped: ${una
 
   it('finds no difference between the processor and itself', async () => {
     const codes = testableCodes().filter((_, i) => i % 9 === 0);
-    const report = await runDifferential(codes, 30, native!, SEED);
+    const report = await runDifferential(codes, 30, [native!], SEED);
     expect(report.cases).toBeGreaterThan(3000);
     expect(formatReport(report)).toContain(' 0 failures ');
   });
@@ -171,17 +206,17 @@ describe.skipIf(unavailable)(`differential runs${unavailable ? ` (skipped: ${una
     ['SCASB for STOSB', Code.Stosb_m8_AL, 0xaa, 0xae],
     ['BTS for BT', Code.Bt_rm32_r32, 0xa3, 0xab],
   ])('finds %s', async (_, code, from, to) => {
-    const report = await runDifferential([code], 210, mutant(from, to), SEED);
+    const report = await runDifferential([code], 210, [mutant(from, to)], SEED);
     expect(report.failures.length).toBeGreaterThan(0);
     const [first] = report.failures;
-    const again = await runDifferential([code], 210, mutant(from, to), SEED, { only: first.index });
+    const again = await runDifferential([code], 210, [mutant(from, to)], SEED, { only: first.index });
     expect(again.cases).toBe(1);
     expect(again.failures).toEqual([first]);
     expect(formatReport(report)).toContain(first.text);
   });
 
   it('shows a failure so that a reader can follow it', async () => {
-    const report = await runDifferential([Code.Add_r32_rm32], 15, mutant(0x03, 0x13), SEED);
+    const report = await runDifferential([Code.Add_r32_rm32], 15, [mutant(0x03, 0x13)], SEED);
     const { text } = report.failures[0];
     expect(text).toMatch(/^Add_r32_rm32\n {2}0x10000000 {2}.*add e?[a-z0-9]+,/);
     expect(text).toMatch(/rax=[0-9a-f]{16}/);

@@ -6,6 +6,7 @@ import type { TestDriver, TestResult } from './driver.js';
 import { hostFeatures, NativeDriver } from './native.js';
 import { hostHas, opcodeOf, skipReason } from './opcodes.js';
 import { Random } from './random.js';
+import { withoutSlow } from './split-locks.js';
 
 /** Cases per code unless told otherwise: 14 encodings with 15 states each. */
 export const DEFAULT_CASES = 210;
@@ -14,7 +15,7 @@ const STATES_PER_ENCODING = 15;
 const BATCH = 4000;
 
 export interface DifferentialOptions {
-  /** What the driver is compared with; default: the host's processor. */
+  /** What the drivers are compared with; default: the host's processor. */
   readonly reference?: TestDriver;
   /** Also cases whose memory accesses fault. Default true. */
   readonly faults?: boolean;
@@ -23,6 +24,8 @@ export interface DifferentialOptions {
 }
 
 export interface DifferentialFailure {
+  /** Name of the driver that differs. */
+  readonly driver: string;
   readonly code: Code;
   /** Number of the case among its code's. */
   readonly index: number;
@@ -31,7 +34,7 @@ export interface DifferentialFailure {
 }
 
 export interface DifferentialReport {
-  readonly driver: string;
+  readonly drivers: readonly string[];
   readonly seed: number;
   readonly casesPerCode: number;
   readonly codes: number;
@@ -61,13 +64,13 @@ export function casesFor(code: Code, count: number, seed: number, faults = true)
 }
 
 /**
- * Runs `casesPerCode` cases of each code on the driver and on the reference and compares the results. Codes that the
- * generator or the host's processor doesn't have are skipped.
+ * Runs `casesPerCode` cases of each code on the drivers and on the reference and compares the results. Codes that the
+ * generator or the host's processor doesn't have are skipped, as are most split locks where the host delays them.
  */
 export async function runDifferential(
   codes: readonly Code[],
   casesPerCode: number,
-  driver: TestDriver,
+  drivers: readonly TestDriver[],
   seed: number,
   options: DifferentialOptions = {},
 ): Promise<DifferentialReport> {
@@ -82,16 +85,20 @@ export async function runDifferential(
   const flush = async (): Promise<void> => {
     const tests = batch.map((b) => b.generated.test);
     const expected: TestResult[] = await reference.run(tests);
-    const actual: TestResult[] = await driver.run(tests);
-    if (actual.length !== tests.length)
-      throw new Error(`${driver.name}: ${actual.length} results of ${tests.length}`);
-    batch.forEach(({ generated, index }, i) => {
-      const differences = compareResults(generated.test, expected[i], actual[i], rulesFor(generated));
-      if (expected[i].exception) exceptions++;
-      if (differences.length === 0) return;
-      const { code } = generated.template.opcode;
-      failures.push({ code, index, text: describeFailure(generated, expected[i], differences) });
-    });
+    exceptions += expected.filter(({ exception }) => exception).length;
+    const rules = batch.map(({ generated }) => rulesFor(generated));
+    for (const driver of drivers) {
+      const actual: TestResult[] = await driver.run(tests);
+      if (actual.length !== tests.length)
+        throw new Error(`${driver.name}: ${actual.length} results of ${tests.length}`);
+      batch.forEach(({ generated, index }, i) => {
+        const differences = compareResults(generated.test, expected[i], actual[i], rules[i]);
+        if (differences.length === 0) return;
+        const { code } = generated.template.opcode;
+        const text = describeFailure(generated, expected[i], differences);
+        failures.push({ driver: driver.name, code, index, text });
+      });
+    }
     cases += batch.length;
     batch = [];
   };
@@ -102,29 +109,32 @@ export async function runDifferential(
       (!flags || hostHas(opcodeOf(code), flags) ? undefined : 'the host’s processor lacks it');
     const generated = reason ? [] : casesFor(code, casesPerCode, seed, options.faults);
     if (generated.length === 0) skipped.set(code, reason ?? 'no encoding found');
-    generated.forEach((g, index) => {
-      if (options.only === undefined || options.only === index) batch.push({ generated: g, index });
-    });
+    const wanted = withoutSlow(generated.map((g, index) => ({ generated: g, index })));
+    batch.push(...wanted.filter(({ index }) => options.only === undefined || options.only === index));
     if (batch.length >= BATCH) await flush();
   }
   await flush();
   const tested = codes.length - skipped.size;
-  return { driver: driver.name, seed, casesPerCode, codes: tested, cases, exceptions, failures, skipped };
+  const names = drivers.map(({ name }) => name);
+  return { drivers: names, seed, casesPerCode, codes: tested, cases, exceptions, failures, skipped };
 }
 
 /** The report as text: totals, failures per code, and the first `shown` failures in full. */
 export function formatReport(report: DifferentialReport, shown = 5): string {
   const { failures } = report;
   const lines = [
-    `${report.driver}: ${report.cases} cases of ${report.codes} codes, ${report.exceptions} with exceptions, ` +
+    `${report.drivers.join(' and ')}: ${report.cases} cases of ${report.codes} codes, ${report.exceptions} with exceptions, ` +
       `${failures.length} failures (seed ${report.seed}, ${report.casesPerCode} cases per code)`,
   ];
-  const perCode = new Map<Code, number>();
-  for (const { code } of failures) perCode.set(code, (perCode.get(code) ?? 0) + 1);
-  for (const [code, count] of perCode) lines.push(`  ${Code[code]}: ${count}`);
+  const perCode = new Map<string, number>();
+  for (const { code, driver } of failures) {
+    const name = `${Code[code]}, ${driver}`;
+    perCode.set(name, (perCode.get(name) ?? 0) + 1);
+  }
+  for (const [name, count] of perCode) lines.push(`  ${name}: ${count}`);
   for (const failure of failures.slice(0, shown)) {
-    const again = `runDifferential([Code.${Code[failure.code]}], ${report.casesPerCode}, driver, ${report.seed}, { only: ${failure.index} })`;
-    lines.push('', failure.text, `again: ${again}`);
+    const again = `runDifferential([Code.${Code[failure.code]}], ${report.casesPerCode}, drivers, ${report.seed}, { only: ${failure.index} })`;
+    lines.push('', `${failure.driver}: ${failure.text}`, `again: ${again}`);
   }
   return lines.join('\n');
 }

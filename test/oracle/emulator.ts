@@ -1,5 +1,5 @@
 /** The test driver that runs cases on one emulated CPU, without a kernel: page tables are written by hand. */
-import { ccOp, CcKind } from '../../src/cpu/flags.js';
+import { CcKind, ccOp } from '../../src/cpu/flags.js';
 import type { CpuHooks } from '../../src/cpu/guest-cpu.js';
 import { CPU_BLOCK_BYTES, CpuMode, CpuState, Exit, Vector } from '../../src/cpu/state.js';
 import { loadX87, saveX87, setMxcsr } from '../../src/cpu/xsave.js';
@@ -30,6 +30,8 @@ const PAGES: readonly [number, number][] = [
   [STACK, 2],
 ];
 
+const WRITABLE = [DATA, DATA + PAGE_SIZE, STACK, STACK + PAGE_SIZE];
+
 const BUDGET = 100_000;
 
 /** One CPU in this thread's own machine memory. */
@@ -44,6 +46,8 @@ export class EmulatorDriver implements TestDriver {
   /** Scratch for an FXSAVE image. */
   private readonly image: number;
   private lastCode = '';
+  /** The writable pages before the current case. */
+  private readonly before = WRITABLE.map(() => new Uint8Array(PAGE_SIZE));
 
   constructor() {
     const map = memoryMap(1 << 20, 1, CPU_BLOCK_BYTES);
@@ -131,16 +135,17 @@ export class EmulatorDriver implements TestDriver {
       memory.store32(entry + number * Frame.size + Frame.codeMask, 0);
       cpu.flushTlb();
     }
-    this.bytes(RODATA).set(patternBytes(RODATA, PAGE_SIZE));
-    const writable = [DATA, DATA + PAGE_SIZE, STACK, STACK + PAGE_SIZE];
-    for (const page of writable) this.bytes(page).set(PATTERNS.get(page)!);
+    this.bytes(RODATA).set(PATTERNS.get(RODATA)!);
+    for (const page of WRITABLE) this.bytes(page).set(PATTERNS.get(page)!);
     for (const { address, bytes } of runs) {
       for (let i = 0; i < bytes.length; i++) {
         const at = address + i;
         this.bytes(at - (at % PAGE_SIZE))[at % PAGE_SIZE] = bytes[i];
       }
     }
-    const before = writable.map((page) => this.bytes(page).slice());
+    WRITABLE.forEach((page, i) => {
+      this.before[i].set(this.bytes(page));
+    });
 
     for (let n = 0; n < 16; n++) memory.u64[(base + CpuState.gpr) / 8 + n] = state.gpr[n];
     memory.u64[(base + CpuState.rip) / 8] = BigInt(CODE);
@@ -184,14 +189,12 @@ export class EmulatorDriver implements TestDriver {
       xmm: memory.u8.slice(base + CpuState.xmm, base + CpuState.xmm + 256),
       mxcsr: memory.load32(base + CpuState.mxcsr),
       fx: memory.u8.slice(this.image, this.image + 512),
-      memory: writable.flatMap((page, i) => changes(page, before[i], this.bytes(page))),
+      memory: WRITABLE.flatMap((page, i) => changes(page, this.before[i], this.bytes(page))),
     };
   }
 }
 
-const PATTERNS = new Map(
-  [DATA, DATA + PAGE_SIZE, STACK, STACK + PAGE_SIZE].map((page) => [page, patternBytes(page, PAGE_SIZE)]),
-);
+const PATTERNS = new Map([RODATA, ...WRITABLE].map((page) => [page, patternBytes(page, PAGE_SIZE)]));
 
 /** Runs of bytes that differ. */
 function changes(address: number, before: Uint8Array, after: Uint8Array): MemoryRun[] {

@@ -125,6 +125,11 @@ function build(): string {
   return executable;
 }
 
+/** How long a locked access across a cache line takes here, in nanoseconds. */
+export function splitLockNanoseconds(): number {
+  return Number(execFileSync(build(), { encoding: 'utf8' }));
+}
+
 /** The host's processor as a driver. Each `run` is one process of native.c. */
 export class NativeDriver implements TestDriver {
   readonly name = 'native';

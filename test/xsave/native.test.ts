@@ -204,10 +204,12 @@ describe.skipIf(unavailable)(
         }
         const image = base + CpuState.scratch;
         saveX87(memory, base, image);
-        expect(memory.u8.slice(image + 32, image + 160), label).toEqual(result.fx.slice(32, 160));
-        expect(memory.u8.slice(image + 2, image + 5), label).toEqual(result.fx.slice(2, 5));
-        expect(memory.u8.slice(base + CpuState.xmm, base + CpuState.xmm + 256), label).toEqual(result.xmm);
-        expect(memory.load32(base + CpuState.mxcsr), label).toBe(result.mxcsr);
+        // A fault leaves the registers as they were; some models have loaded XMM registers when they find the bad MXCSR.
+        const { fx, xmm, mxcsr } = done ? result : { ...test.state, fx: test.state.fx! };
+        expect(memory.u8.slice(image + 32, image + 160), label).toEqual(fx.slice(32, 160));
+        expect(memory.u8.slice(image + 2, image + 5), label).toEqual(fx.slice(2, 5));
+        expect(memory.u8.slice(base + CpuState.xmm, base + CpuState.xmm + 256), label).toEqual(xmm);
+        expect(memory.load32(base + CpuState.mxcsr), label).toBe(mxcsr);
         expect(data(DATA + area, 576), label).toEqual(test.memory[0].bytes);
       });
       expect(refused).toBeGreaterThan(CASES / 20);

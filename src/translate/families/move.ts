@@ -36,13 +36,6 @@ function extend(signed: boolean) {
     const c = e.c;
     const size = destinationSize(insn);
     const from = insn.ops[1].kind === 'reg' ? insn.ops[1].size : memorySize(insn);
-    if (insn.code === Code.Movsxd_r16_rm16 && insn.ops[1].kind === 'mem') {
-      // The host reads four bytes, of which two matter.
-      e.ea();
-      e.load(4);
-      e.writeOp(0, 2);
-      return;
-    }
     e.readOp(1, from);
     if (signed) {
       if (from === 1) c.op(Op.i32_extend8_s);

@@ -14,7 +14,8 @@ import { implied } from './move.js';
  * MOVS STOS LODS SCAS CMPS, alone or repeated.
  *
  * A repeated one is a wasm loop over elements whose registers advance as it goes, so that a fault in the middle leaves
- * RCX, RSI and RDI as hardware does; MOVS and STOS take whole page runs at once where they can (DF = 0).
+ * RCX, RSI and RDI as hardware does; MOVS and STOS take whole page runs at once where they can (DF = 0). Flags are set after
+ * the last element: a fault leaves them as they were before the instruction (SDM vol. 2, REP).
  */
 
 /** Bytes of one element, by the mnemonic's last letter. */
@@ -43,7 +44,7 @@ function advance(e: Emitter, insn: Insn, register: number, by: number): void {
 
 type Kind = 'movs' | 'stos' | 'lods' | 'scas' | 'cmps';
 
-/** One element. Flags (SCAS, CMPS) are set at its end. */
+/** One element. SCAS and CMPS leave operands and difference in the locals of `flagOperands`. */
 function element(e: Emitter, insn: Insn, kind: Kind, size: number, step: number): void {
   const c = e.c;
   const type = width(size).type;
@@ -90,7 +91,6 @@ function element(e: Emitter, insn: Insn, kind: Kind, size: number, step: number)
       if (kind === 'cmps') advance(e, insn, Gpr.rsi, step);
       advance(e, insn, Gpr.rdi, step);
       compute(e, 'sub', size);
-      e.setFlags(CcKind.sub, size);
     }
   }
 }
@@ -101,18 +101,25 @@ function string(kind: Kind) {
     const size = elementSize(insn);
     e.flagsDead = false;
     const step = stride(e, size);
+    const compares = kind === 'scas' || kind === 'cmps';
     if (!insn.rep && !insn.repne) {
       element(e, insn, kind, size, step);
+      if (compares) e.setFlags(CcKind.sub, size);
       return;
     }
     const address32 = insn.mem!.addressSize === 4;
     const count = e.temp(Type.i64);
     e.mayFault();
+    const remaining = () => {
+      c.get(e.gpr(Gpr.rcx));
+      if (address32) c.i64(0xffffffff).op(Op.i64_and);
+      c.tee(count).op(Op.i64_eqz);
+    };
     const done = c.block();
+    remaining();
+    c.brIf(done);
+    const finish = c.block();
     const again = c.loop();
-    c.get(e.gpr(Gpr.rcx));
-    if (address32) c.i64(0xffffffff).op(Op.i64_and);
-    c.tee(count).op(Op.i64_eqz).brIf(done);
     // Long repetitions are interruptible between elements: the instruction simply starts again with what is left.
     c.get(Emitter.CPU).mem(Op.i32_load, CpuState.interrupt).i32(0).op(Op.i32_lt_s);
     c.if();
@@ -142,7 +149,8 @@ function string(kind: Kind) {
       advance(e, insn, Gpr.rdi, bytes);
       decrement(() => c.get(finished));
       e.keep();
-      c.br(again);
+      remaining();
+      c.brIf(finish).br(again);
       c.end();
       c.end();
     }
@@ -150,13 +158,19 @@ function string(kind: Kind) {
     decrement(() => c.i64(1));
     // The next element may fault.
     e.keep();
-    if (kind === 'scas' || kind === 'cmps') {
+    remaining();
+    c.brIf(finish);
+    if (compares) {
       // REPE goes on while equal, REPNE while not.
-      e.condition(insn.repne ? 5 : 4);
+      const w = width(size);
+      c.get(e.flagOperands(w).r).op(w.is64 ? Op.i64_eqz : Op.i32_eqz);
+      if (insn.repne) c.op(Op.i32_eqz);
       c.brIf(again);
     } else c.br(again);
-    c.end();
-    c.end();
+    c.end(); // again
+    c.end(); // finish
+    if (compares) e.setFlags(CcKind.sub, size);
+    c.end(); // done
     e.cc = null;
   };
 }
