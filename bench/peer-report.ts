@@ -2,6 +2,7 @@
 import Table from 'cli-table3';
 import type { PeerName, ProgramRun } from './peer-runs.js';
 import type { BenchProgram, Kind } from './programs.js';
+import type { Comparison } from './scaling.js';
 
 /** One measurement in one peer. */
 export interface Cell {
@@ -35,6 +36,8 @@ export interface Report {
   processes: { program: string; peer: PeerName; wallSeconds: number; maxRssKib: number }[];
   /** Geometric means of `ratios` by kind, and over integer and floating point together. */
   means: { kind: string; ratios: Partial<Record<PeerName, number>> }[];
+  /** How Europa scales; empty if that was not measured. */
+  scaling: readonly Comparison[];
 }
 
 /** Middle value, or the mean of the two in the middle. */
@@ -44,7 +47,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-function geometricMean(values: readonly number[]): number {
+export function geometricMean(values: readonly number[]): number {
   return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
 }
 
@@ -55,7 +58,7 @@ export type Runs = Map<PeerName, ProgramRun[]>;
 export function summarise(
   programs: readonly BenchProgram[],
   runs: Runs,
-  facts: Pick<Report, 'rounds' | 'cpus' | 'missing'>,
+  facts: Pick<Report, 'rounds' | 'cpus' | 'missing' | 'scaling'>,
 ): Report {
   const rows: Row[] = [];
   const processes: Report['processes'] = [];
@@ -206,11 +209,19 @@ export function render(report: Report, peers: readonly PeerName[]): string {
     ...Object.entries(report.missing).map(([peer, lack]) => `${peer} ${lack}.`),
     ...[...problems].map(([problem, measurements]) => `${problem} (${measurements.join(', ')}).`),
   ];
+  const scaling = new Table({
+    head: ['throughput of Europa', 'median', 'rounds'],
+    colAligns: ['left', 'right', 'left'],
+    style,
+  });
+  for (const { name, ratios } of report.scaling)
+    scaling.push([name, ratio(median(ratios)), ratios.map((value) => value.toFixed(2)).join(' ')]);
   return [
     `Medians of ${report.rounds} rounds, ${report.cpus} CPUs. A ratio above 1 means that Europa is faster.`,
     times.toString(),
     'Whole process; in qemu-system the process inside Linux, without its boot.',
     whole.toString(),
+    ...(report.scaling.length > 0 ? [scaling.toString()] : []),
     ...notes,
   ].join('\n');
 }

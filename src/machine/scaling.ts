@@ -34,6 +34,13 @@ export interface ScalingOptions {
   readonly onRun?: (name: string, cpus: number, run: number, of: number) => void;
 }
 
+/**
+ * Seconds of warming up before a window. Every CPU translates and optimises for itself, which takes longer the more of them share
+ * a core.
+ */
+const warmUp = (cpus: number, seconds: number): number =>
+  (seconds / 2) * Math.max(1, cpus / availableParallelism());
+
 /** A workload hangs if it takes as long, in ms, beyond its window. */
 const PATIENCE = 60_000;
 const MOST_SECONDS = 600;
@@ -95,8 +102,9 @@ function ownWorkload(about: Workload): Subject {
     about,
     sample: async (cpus, options) => {
       const path = packageFile(`src/guests/bin/scale-${about.name}`);
-      const patience = PATIENCE + 2000 * options.seconds;
-      const result = await runOnce(path, [String(cpus), decimal(options.seconds)], cpus, options, patience);
+      const patience = PATIENCE + 1000 * (options.seconds + warmUp(cpus, options.seconds));
+      const args = [String(cpus), decimal(options.seconds), decimal(warmUp(cpus, options.seconds))];
+      const result = await runOnce(path, args, cpus, options, patience);
       const [record] = parseRecords(result.output.toString('utf8'));
       if (record?.skip !== undefined) {
         throw new UsageError(`${about.name} cannot run under ABI ${options.abi}: ${record.skip}`);

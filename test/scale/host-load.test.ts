@@ -14,9 +14,7 @@ const used = (since: NodeJS.CpuUsage): number => {
 };
 
 /** CPU time that others had while `work` ran, and how long that took, seconds. */
-async function othersDuring(
-  work: () => void | Promise<unknown>,
-): Promise<{ others: number; elapsed: number }> {
+async function othersDuring(work: () => unknown): Promise<{ others: number; elapsed: number }> {
   const began = performance.now();
   const load = new HostLoad();
   await work();
