@@ -36,6 +36,8 @@ export interface Report {
   processes: { program: string; peer: PeerName; wallSeconds: number; maxRssKib: number }[];
   /** Geometric means of `ratios` by kind, and over integer and floating point together. */
   means: { kind: string; ratios: Partial<Record<PeerName, number>> }[];
+  /** Cores that other programs kept busy before each round, null where that is unknown: they slow some peers more than others. */
+  otherLoad: readonly (number | null)[];
   /** How Europa scales; empty if that was not measured. */
   scaling: readonly Comparison[];
 }
@@ -58,7 +60,7 @@ export type Runs = Map<PeerName, ProgramRun[]>;
 export function summarise(
   programs: readonly BenchProgram[],
   runs: Runs,
-  facts: Pick<Report, 'rounds' | 'cpus' | 'missing' | 'scaling'>,
+  facts: Pick<Report, 'rounds' | 'cpus' | 'missing' | 'otherLoad' | 'scaling'>,
 ): Report {
   const rows: Row[] = [];
   const processes: Report['processes'] = [];
@@ -157,6 +159,10 @@ export function figure(seconds: number, unit: Row['unit']): string {
   return scaled.toFixed(scaled >= 100 ? 0 : scaled >= 10 ? 1 : 2) + suffix;
 }
 
+/** Cores taken by others that are worth a word. */
+const DISTURBING = 0.1;
+const cores = (count: number | null): string => (count === null ? '?' : count.toFixed(1));
+
 /** The tables and notes that the command prints. */
 export function render(report: Report, peers: readonly PeerName[]): string {
   const others = peers.includes('europa') ? peers.filter((peer) => peer !== 'europa') : [];
@@ -206,6 +212,11 @@ export function render(report: Report, peers: readonly PeerName[]): string {
     whole.push([program, ...cells]);
   }
   const notes = [
+    ...(report.otherLoad.some((count) => count !== null && count >= DISTURBING)
+      ? [
+          `disturbed: other programs kept ${report.otherLoad.map(cores).join(', ')} cores busy before the rounds.`,
+        ]
+      : []),
     ...Object.entries(report.missing).map(([peer, lack]) => `${peer} ${lack}.`),
     ...[...problems].map(([problem, measurements]) => `${problem} (${measurements.join(', ')}).`),
   ];

@@ -1,7 +1,9 @@
 /** `npm run bench:peers`: the same static programs natively, in qemu-user, in Linux under qemu-system, and in Europa. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { Command, InvalidArgumentError } from 'commander';
+import { HostLoad } from '../src/observe/scale/host-load.js';
 import { compileAll, repositoryRoot } from './compile.js';
 import { judge, renderGoals } from './goals.js';
 import { type Report, type Runs, render, summarise } from './peer-report.js';
@@ -12,6 +14,8 @@ import { measureScaling } from './scaling.js';
 /** What --only chooses from. */
 const SCALING = 'scaling';
 const PARTS = [...benchPrograms.map(({ name }) => name), SCALING];
+/** How long the host is looked at before a round; its own accounting is in ticks of 10 ms. */
+const LOOK_MILLISECONDS = 500;
 /** Seconds of each run that tells how Europa scales. */
 const SCALING_SECONDS = 0.5;
 
@@ -84,7 +88,10 @@ async function compare(options: Options): Promise<void> {
     else lacking[peer] = lack;
   }
 
+  const otherLoad: (number | null)[] = [];
   for (let round = 1; round <= options.rounds; round++) {
+    progress(`round ${round}/${options.rounds}: what else the host does`);
+    otherLoad.push(await lookAtHost());
     for (const program of built)
       for (const [peer, results] of runs) {
         if (peer === 'qemu-system' || (program.europaCpus && peer !== 'europa')) continue;
@@ -106,7 +113,7 @@ async function compare(options: Options): Promise<void> {
       : [];
   progress('');
 
-  const facts = { rounds, cpus, missing: lacking, scaling };
+  const facts = { rounds, cpus, missing: lacking, otherLoad, scaling };
   const report = summarise(programs, runs, facts);
   const reached = judge(report);
   mkdirSync(dirname(options.json), { recursive: true });
@@ -114,6 +121,13 @@ async function compare(options: Options): Promise<void> {
   process.stdout.write(
     `${render(report, [...runs.keys()])}\n${renderGoals(reached)}\nAll figures: ${options.json}\n`,
   );
+}
+
+/** Cores that other programs keep busy while this one does nothing. */
+async function lookAtHost(): Promise<number | null> {
+  const load = new HostLoad();
+  await setTimeout(LOOK_MILLISECONDS);
+  return load.others();
 }
 
 /** One line that replaces itself, on terminals only. */

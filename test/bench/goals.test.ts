@@ -24,7 +24,7 @@ function report(seconds: Partial<Record<PeerName, number>>, others: Partial<Repo
     );
   }
   return {
-    ...summarise(benchPrograms, runs, { rounds: 1, cpus: 2, missing: {}, scaling: [] }),
+    ...summarise(benchPrograms, runs, { rounds: 1, cpus: 2, missing: {}, otherLoad: [], scaling: [] }),
     ...others,
   };
 }
@@ -104,7 +104,11 @@ test('a report says what a peer lacks, and which results were wrong', () => {
     ['europa', [{ ...run(sieve, 1), output: '8' }]],
   ]);
   const facts = { rounds: 1, cpus: 2, missing: { 'qemu-user': 'needs the Debian package qemu-user' } };
-  const text = render(summarise([hello, sieve], runs, { ...facts, scaling: SCALING }), ['native', 'europa']);
+  const text = render(
+    summarise([hello, sieve], runs, { ...facts, otherLoad: [0.02, 1.27, null], scaling: SCALING }),
+    ['native', 'europa'],
+  );
+  expect(text).toContain('disturbed: other programs kept 0.0, 1.3, ? cores busy before the rounds.');
   expect(text).toContain('qemu-user needs the Debian package qemu-user.');
   expect(text).toMatch(/europa: wrong result: 8 \(sieve\)/);
   expect(text).toMatch(/compute, 2 CPUs \/ 1 +│ +1\.95×/);
