@@ -10,7 +10,8 @@ export const JumpEntry = struct({
   /** Guest RIP of the region's entry; the slot is 0 in an empty entry. */
   rip: 'u64',
   slot: 'i32',
-  unused: 'i32',
+  /** Pointer of the ThreadedBlock at that address; 0 if it has been translated to a region. */
+  block: 'u32',
 });
 
 /**
@@ -94,6 +95,8 @@ export const CpuState = struct({
   pkeyFaults: 'f64',
   pageFaults: 'f64',
   syscalls: 'f64',
+  /** Always 0: stands for the base or index that a memory operand lacks. */
+  zero: 'u64',
   scratch: { bytes: 1024, align: 64 },
   tlbRead: { bytes: TLB_ENTRIES * TlbEntry.size, align: 64 },
   tlbWrite: { bytes: TLB_ENTRIES * TlbEntry.size, align: 64 },
@@ -173,6 +176,8 @@ export const Exit = {
   exclusive: 7,
   /** Seeded mode: the schedule wants another CPU to run now; nothing was executed of the instruction at RIP. */
   yielded: 8,
+  /** The threaded block at RIP has run so often that it should be translated. Nothing of it was executed this time. */
+  promote: 9,
 } as const;
 
 /** Exception vectors (SDM vol. 3, table 6-1). */

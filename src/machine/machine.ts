@@ -15,6 +15,7 @@ import { SymbolTable } from '../loader/symbols.js';
 import { MACHINE, Machine as MachineBlock } from '../memory/layout.js';
 import type { Memory } from '../memory/memory.js';
 import { readStats, type Stats } from '../observe/stats.js';
+import { loadHandlers } from './handlers.js';
 import { describeStreams, feedInput, InputPump } from './input.js';
 import type { CpuEnd, CpuJob, CpuMessage, KeyFault, SchedulerJob } from './messages.js';
 import { type CheckedOptions, checkOptions, type MachineOptions } from './options.js';
@@ -102,7 +103,7 @@ export class Machine {
     const { port1, port2 } = new MessageChannel();
     port1.on('message', (message: CpuMessage) => this.hear(message));
     this.ports.push(port1);
-    const job: CpuJob = { memory: this.memory.wasm, id, port: port2, program };
+    const job: CpuJob = { memory: this.memory.wasm, id, port: port2, handlers: loadHandlers(), program };
     const end: Promise<CpuEnd> = this.pool.run(job, { transferList: [port2] });
     // One CPU that fails ends the machine, so that the others end too.
     end.catch(() => stopMachine(this.memory));

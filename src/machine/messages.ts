@@ -1,6 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { ProgramStart } from '../kernel/exec.js';
 import type { KeyFault } from '../kernel/services.js';
+import type { Handlers } from '../translate/threaded/threaded-code.js';
 import type { FatalSignal } from '../kernel/signal/deliver.js';
 
 export type { KeyFault };
@@ -10,6 +11,7 @@ export interface CpuJob {
   readonly memory: WebAssembly.Memory;
   readonly id: number;
   readonly port: MessagePort;
+  readonly handlers: Handlers;
   /** The program to start; for one CPU of the machine. */
   readonly program?: ProgramStart;
 }

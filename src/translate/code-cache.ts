@@ -1,7 +1,9 @@
-/** One translated region. */
+/** One translated region, or a block of threaded code. */
 export interface CachedRegion {
-  /** Its function's index in the engine's table. */
+  /** Its function's index in the engine's table; for threaded code that of the interpreter, which all blocks share. */
   readonly slot: number;
+  /** Pointer of the ThreadedBlock; 0 for a region. */
+  readonly block: number;
   /** What it is looked up by: its entry address, or `singleKey` of it. */
   readonly key: number;
   /** Its function, and the bytes it was translated from. */
@@ -44,6 +46,8 @@ export class CodeCache {
   private readonly freeSlots: number[] = [];
   /** Slot 0 stays empty: it stands for "no region". */
   private nextSlot = 1;
+  /** Slots that `clear` leaves alone. */
+  private reserved = 1;
 
   get(key: number): CachedRegion | undefined {
     return this.regions.get(key);
@@ -62,6 +66,13 @@ export class CodeCache {
     return slot;
   }
 
+  /** A slot that holds `code` for ever; to be called before anything else is added. */
+  reserve(code: WebAssembly.ExportValue): number {
+    const slot = this.allocate(code);
+    this.reserved = this.nextSlot;
+    return slot;
+  }
+
   add(region: CachedRegion): void {
     this.regions.set(region.key, region);
     for (const page of region.pages) put(this.byPage, page, region);
@@ -70,14 +81,15 @@ export class CodeCache {
 
   /** Gives back the slot of a region that was not added. */
   release(region: CachedRegion): void {
+    if (region.block !== 0) return;
     this.table.set(region.slot, null);
     this.freeSlots.push(region.slot);
   }
 
-  /** Puts a new translation in an old one's place and slot: every link to it stays good. */
+  /** Puts a new translation in an old one's place; a region in its slot as well, so that every link to it stays good. */
   replace(old: CachedRegion, next: CachedRegion): void {
     this.forget(old);
-    this.table.set(old.slot, next.code);
+    if (old.block === 0) this.table.set(old.slot, next.code);
     this.add(next);
   }
 
@@ -93,26 +105,41 @@ export class CodeCache {
     this.dropAll(this.byFrame.get(frame));
   }
 
+  /** Forgets all threaded code, dropped or not: its room is used again. */
+  forgetThreaded(): void {
+    for (const region of [...this.regions.values()]) if (region.block !== 0) this.forget(region);
+    for (const [key, versions] of [...this.retired]) {
+      const left = versions.filter((region) => region.block === 0);
+      if (left.length) this.retired.set(key, left);
+      else this.retired.delete(key);
+    }
+  }
+
   clear(): void {
     this.regions.clear();
     this.byPage.clear();
     this.byFrame.clear();
     this.retired.clear();
     this.freeSlots.length = 0;
-    for (let slot = 1; slot < this.nextSlot; slot++) this.table.set(slot, null);
-    this.nextSlot = 1;
+    for (let slot = this.reserved; slot < this.nextSlot; slot++) this.table.set(slot, null);
+    this.nextSlot = this.reserved;
   }
 
   private dropAll(regions: Set<CachedRegion> | undefined): void {
-    for (const region of regions ?? []) {
-      this.forget(region);
-      this.release(region);
-      this.retire(region);
-    }
+    for (const region of regions ?? []) this.drop(region);
+  }
+
+  /** Drops one region; it may be taken back (`dropped`). */
+  drop(region: CachedRegion): void {
+    this.forget(region);
+    this.release(region);
+    this.retire(region);
   }
 
   private retire(region: CachedRegion): void {
-    const versions = (this.retired.get(region.key) ?? []).filter((other) => other.code !== region.code);
+    const versions = (this.retired.get(region.key) ?? []).filter(
+      (other) => other.code !== region.code || other.block !== region.block,
+    );
     versions.unshift(region);
     if (versions.length > RETIRED_VERSIONS) versions.pop();
     this.retired.set(region.key, versions);

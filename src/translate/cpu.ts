@@ -97,7 +97,10 @@ export class Cpu implements EngineCpu {
       }
       if (exit === Exit.restart) exit = this.step();
       else if (exit === Exit.execute) exit = this.execute();
-      else if (exit === Exit.exclusive) exit = this.hooks.exclusive(this, () => this.step());
+      else if (exit === Exit.promote) {
+        engine.promote(this, this.rip);
+        exit = Exit.next;
+      } else if (exit === Exit.exclusive) exit = this.hooks.exclusive(this, () => this.step());
       left -= slice - memory.load32(base + CpuState.budget);
       if (exit === Exit.interrupt && left >= 0 && memory.load32(base + CpuState.interrupt) === 0) {
         engine.sample(this, this.rip);
@@ -134,11 +137,9 @@ export class Cpu implements EngineCpu {
   /** Runs the instruction at RIP alone, allowed to write over translated code. */
   private step(): number {
     const { memory, base } = this;
-    const slot = this.engine.single(this);
-    if (slot === 0) return Exit.exception;
     memory.store32(base + CpuState.codeWriteAllowed, 1);
     try {
-      return this.engine.runtime.enter(base, slot);
+      return this.engine.single(this);
     } finally {
       memory.store32(base + CpuState.codeWriteAllowed, 0);
     }

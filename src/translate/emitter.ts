@@ -1,5 +1,5 @@
 import { CcKind, ccOp, Flag } from '../cpu/flags.js';
-import { CpuState, Exit, JUMP_ENTRIES, JumpEntry, Vector } from '../cpu/state.js';
+import { CpuState, Exit, Vector } from '../cpu/state.js';
 import { PAGE_SHIFT } from '../memory/memory.js';
 import { TlbEntry } from '../mmu/tlb.js';
 import { tlbIndex } from '../mmu/walk.js';
@@ -47,34 +47,28 @@ interface AccessPlan {
 }
 
 /**
- * Writes the body of one region's function: what all instruction families share.
+ * Writes the body of a function that executes guest instructions: what all instruction families share. Two kinds of function are
+ * written this way: regions (region-emitter.ts) and handlers of threaded code (threaded/handler-emitter.ts).
  *
- * Guest registers used by the region live in wasm locals, loaded at entry and written back at the one exit; they are
+ * Guest registers that it uses live in wasm locals, loaded at entry and written back at the one exit; they are
  * always valid at a fault, provided that a lowering changes no register, flag or memory before its last access that can fault.
  * Temporaries are allocated from a pool with `temp` and given back at the end of the instruction.
  */
-export class Emitter {
-  /** The function's only parameter: pointer of the CPU block. */
+export abstract class Emitter {
+  /** The function's first parameter: pointer of the CPU block. */
   static readonly CPU = 0;
 
-  readonly c = new Code(1);
-  /** Label of the exit that continues elsewhere (RIP local set) or returns `status`. */
-  readonly exitLabel: Label;
+  readonly c: Code;
   /** Label of the exit for faults: nothing of the current instruction has happened. */
-  readonly faultLabel: Label;
+  abstract readonly faultLabel: Label;
 
   private readonly gprLocals: (number | undefined)[] = [];
   private readonly xmmLocals: (number | undefined)[] = [];
   private gprWritten = 0;
   private xmmWritten = 0;
   private flagsTouched = false;
-  private pkruLocal: number | undefined;
+  protected pkruLocal: number | undefined;
 
-  readonly ripLocal: number;
-  readonly statusLocal: number;
-  readonly budgetLocal: number;
-  private readonly ipLocal: number;
-  private readonly leftLocal: number;
   private readonly ccDst: number;
   private readonly ccSrc: number;
   private readonly ccSrc2: number;
@@ -90,34 +84,27 @@ export class Emitter {
   private readonly pool = new Map<number, number[]>();
   private readonly taken: [number, number][] = [];
 
-  private insn!: Insn;
-  private left = 0;
+  protected insn!: Insn;
+  protected left = 0;
   private faultPrepared = false;
 
   /**
-   * @param entry guest address of the region's first instruction
+   * @param params parameters of the function
    * @param helpers names of the functions that the module imports, in their order; grows
    * @param seeded every access to guest memory is a call (src/translate/shared-access.ts)
    */
   constructor(
-    readonly entry: number,
+    params: number,
     private readonly helpers: HelperName[],
     private readonly seeded = false,
   ) {
-    const c = this.c;
-    this.ripLocal = c.local(Type.i64);
-    this.statusLocal = c.local(Type.i32);
-    this.budgetLocal = c.local(Type.i32);
-    this.ipLocal = c.local(Type.i32);
-    this.leftLocal = c.local(Type.i32);
+    const c = (this.c = new Code(params));
     this.ccDst = c.local(Type.i64);
     this.ccSrc = c.local(Type.i64);
     this.ccSrc2 = c.local(Type.i64);
     this.ccOpLocal = c.local(Type.i32);
     for (const name of ['a32', 'b32', 'r32'] as const) this.known[name] = c.local(Type.i32);
     for (const name of ['a64', 'b64', 'r64'] as const) this.known[name] = c.local(Type.i64);
-    this.exitLabel = c.block();
-    this.faultLabel = c.block();
   }
 
   // --- one instruction -------------------------------------------------------------------------------------------------
@@ -243,11 +230,21 @@ export class Emitter {
     else this.c.i32(Number(value) & sizeMask(size));
   }
 
+  /** Pushes an immediate operand as a value of `size` bytes, zero-extended to its width. */
+  protected immediate(op: Operand & { kind: 'imm' }, size: number): void {
+    this.imm(op.value, size);
+  }
+
+  /** Pushes the address of the instruction behind the current one (i64). */
+  nextRip(): void {
+    this.c.i64(this.insn.next);
+  }
+
   /** Pushes operand `i` of `size` bytes, zero-extended to its width. */
   readOp(i: number, size: number): void {
     const op = this.insn.ops[i];
     if (op.kind === 'reg') this.readReg(op);
-    else if (op.kind === 'imm') this.imm(op.value, size);
+    else if (op.kind === 'imm') this.immediate(op, size);
     else {
       this.ea();
       this.load(size);
@@ -270,6 +267,12 @@ export class Emitter {
 
   /** Pushes the effective address (i64, segment base included) of the instruction's memory operand. */
   ea(mem: MemOperand = this.insn.mem!): void {
+    this.offset(mem);
+    this.linear(mem);
+  }
+
+  /** Pushes base + index * scale + displacement (i64). */
+  protected offset(mem: MemOperand): void {
     const c = this.c;
     let pushed = false;
     const add = () => {
@@ -289,6 +292,11 @@ export class Emitter {
       c.i64(mem.disp);
       add();
     }
+  }
+
+  /** Makes the offset on the stack (i64) a linear address, by address size and segment. */
+  private linear(mem: MemOperand): void {
+    const c = this.c;
     if (mem.addressSize === 4) c.op(Op.i32_wrap_i64).op(Op.i64_extend_i32_u);
     if (mem.segment !== 'none') {
       c.get(Emitter.CPU).mem(Op.i64_load, mem.segment === 'fs' ? CpuState.fsBase : CpuState.gsBase);
@@ -493,10 +501,12 @@ export class Emitter {
   mayFault(): void {
     if (this.faultPrepared) return;
     this.faultPrepared = true;
-    this.c.i32(this.insn.ip - this.entry).set(this.ipLocal);
-    this.c.i32(this.left).set(this.leftLocal);
+    this.noteInstruction();
     this.firstAccess();
   }
+
+  /** Notes which instruction it is that may leave now. */
+  protected abstract noteInstruction(): void;
 
   /** Leaves the region with an exception at this instruction. */
   raise(vector: number, errorCode = 0): void {
@@ -526,22 +536,6 @@ export class Emitter {
     this.mayFault();
     this.c.get(Emitter.CPU).i32(exit).mem(Op.i32_store, CpuState.exit);
     this.c.br(this.faultLabel);
-  }
-
-  /** Goes on at a known guest address, outside of the region. */
-  exitTo(target: number): void {
-    this.c.i64(target).set(this.ripLocal).br(this.exitLabel);
-  }
-
-  /** Pops the guest address (i64) at which to go on. */
-  exitIndirect(): void {
-    this.c.set(this.ripLocal).br(this.exitLabel);
-  }
-
-  /** Leaves with a status, RIP being `target`; the current instruction counts as executed. */
-  exitStatus(status: number, target: number): void {
-    this.c.i32(status).set(this.statusLocal);
-    this.exitTo(target);
   }
 
   // --- flags -----------------------------------------------------------------------------------------------------------
@@ -742,69 +736,20 @@ export class Emitter {
 
   // --- the frame around the body ---------------------------------------------------------------------------------------
 
-  /** Closes the function: fault exit, write-back, chaining. Returns the body with locals and prologue. */
-  finish(chain: boolean): Uint8Array {
-    const c = this.c;
-    c.end(); // faultLabel
-    c.i64(this.entry).get(this.ipLocal).op(Op.i64_extend_i32_s).op(Op.i64_add).set(this.ripLocal);
-    c.get(this.budgetLocal).get(this.leftLocal).op(Op.i32_add).set(this.budgetLocal);
-    c.get(Emitter.CPU).mem(Op.i32_load, CpuState.exit).set(this.statusLocal);
-    c.end(); // exitLabel
-    this.transfer(c, true);
-    c.get(Emitter.CPU).get(this.budgetLocal).mem(Op.i32_store, CpuState.budget);
-    if (chain) {
-      c.get(this.statusLocal);
-      c.if();
-      this.storeRip(c);
-      c.get(this.statusLocal).ret();
-      c.end();
-      this.chain(c);
-    }
-    this.storeRip(c);
-    c.get(this.statusLocal);
-
-    const head = new Code(1);
-    head.get(Emitter.CPU).mem(Op.i32_load, CpuState.budget).tee(this.budgetLocal);
-    head.get(Emitter.CPU).mem(Op.i32_load, CpuState.interrupt).op(Op.i32_or).i32(0).op(Op.i32_lt_s);
-    head.unlikely().if();
-    head.get(Emitter.CPU).i64(this.entry).mem(Op.i64_store, CpuState.rip);
-    head.i32(Exit.interrupt).ret();
-    head.end();
-    this.transfer(head, false);
-    if (this.pkruLocal !== undefined) head.globalGet(0).op(Op.i64_extend_i32_u).set(this.pkruLocal);
-    return c.finish(head);
-  }
-
-  private storeRip(c: Code): void {
-    c.get(Emitter.CPU).get(this.ripLocal).mem(Op.i64_store, CpuState.rip);
-  }
-
   /** Registers and lazy flags between locals and the CPU block. */
-  private transfer(c: Code, out: boolean): void {
-    for (let n = 0; n < 16; n++) {
-      const local = this.gprLocals[n];
-      if (local === undefined || (out && !((this.gprWritten >> n) & 1))) continue;
-      if (out)
-        c.get(Emitter.CPU)
-          .get(local)
-          .mem(Op.i64_store, CpuState.gpr + 8 * n);
-      else
-        c.get(Emitter.CPU)
-          .mem(Op.i64_load, CpuState.gpr + 8 * n)
-          .set(local);
-    }
-    for (let n = 0; n < 16; n++) {
-      const local = this.xmmLocals[n];
-      if (local === undefined || (out && !((this.xmmWritten >> n) & 1))) continue;
-      if (out)
-        c.get(Emitter.CPU)
-          .get(local)
-          .simdMem(V128_STORE, CpuState.xmm + 16 * n);
-      else
-        c.get(Emitter.CPU)
-          .simdMem(V128_LOAD, CpuState.xmm + 16 * n)
-          .set(local);
-    }
+  protected transfer(c: Code, out: boolean): void {
+    this.gprLocals.forEach((local, n) => {
+      if (local === undefined || (out && !((this.gprWritten >> n) & 1))) return;
+      const offset = this.registerAddress(c, n, CpuState.gpr + 8 * n);
+      if (out) c.get(local).mem(Op.i64_store, offset);
+      else c.mem(Op.i64_load, offset).set(local);
+    });
+    this.xmmLocals.forEach((local, n) => {
+      if (local === undefined || (out && !((this.xmmWritten >> n) & 1))) return;
+      const offset = this.registerAddress(c, n, CpuState.xmm + 16 * n);
+      if (out) c.get(local).simdMem(V128_STORE, offset);
+      else c.simdMem(V128_LOAD, offset).set(local);
+    });
     if (!this.flagsTouched) return;
     for (const [local, field] of [
       [this.ccDst, CpuState.ccDst],
@@ -818,25 +763,16 @@ export class Emitter {
     else c.get(Emitter.CPU).mem(Op.i32_load, CpuState.ccOp).set(this.ccOpLocal);
   }
 
-  /** Tail-calls the region at RIP if the jump cache knows it. */
-  private chain(c: Code): void {
-    const entry = this.temp(Type.i32);
-    c.get(this.ripLocal).op(Op.i32_wrap_i64).i32(JUMP_MASK).op(Op.i32_and).i32(4).op(Op.i32_shl);
-    c.get(Emitter.CPU)
-      .op(Op.i32_add)
-      .tee(entry)
-      .mem(Op.i64_load, CpuState.jumps + JumpEntry.rip);
-    c.get(this.ripLocal).op(Op.i64_eq);
-    c.if();
-    c.get(Emitter.CPU)
-      .get(entry)
-      .mem(Op.i32_load, CpuState.jumps + JumpEntry.slot)
-      .returnCallIndirect(0);
-    c.end();
+  /**
+   * Pushes a pointer (i32) from which register `n` is reached, for `transfer`.
+   * @param field offset of the register in CpuState
+   * @returns the offset of the register from that pointer
+   */
+  protected registerAddress(c: Code, _n: number, field: number): number {
+    c.get(Emitter.CPU);
+    return field;
   }
 }
-
-const JUMP_MASK = JUMP_ENTRIES - 1;
 
 /** SIMD memory opcodes. */
 export const V128_LOAD = 0;

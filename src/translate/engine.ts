@@ -1,5 +1,5 @@
 import type { CpuHooks, GuestCpu } from '../cpu/guest-cpu.js';
-import { CpuState, JUMP_ENTRIES, JumpEntry, Vector } from '../cpu/state.js';
+import { CpuState, Exit, JUMP_ENTRIES, JumpEntry, Vector } from '../cpu/state.js';
 import { Frame, MACHINE, Machine } from '../memory/layout.js';
 import { type Memory, PAGE_SHIFT, PAGE_SIZE } from '../memory/memory.js';
 import { Access } from '../mmu/walk.js';
@@ -8,10 +8,13 @@ import { enableBranchHints } from '../wasm/branch-hints.js';
 import { HELPERS } from './helpers.js';
 import { disassemble } from './iced/library.js';
 import { type Insn, InsnDecoder, MAX_INSN } from './insn.js';
-import { COLD, discover, type Growth, HOT, type Region, SINGLE } from './region.js';
+import { COLD, discover, type Growth, HOT, SINGLE } from './region.js';
 import { type RuntimeExports, runtimeModule } from './runtime.js';
 import { emitRegion } from './translate.js';
 import type { SharedAccess } from './shared-access.js';
+import { ThreadedBlock } from './threaded/layout.js';
+import type { HandlerExports } from './threaded/handlers.js';
+import { type Handlers, ThreadedCode } from './threaded/threaded-code.js';
 import { typescriptHelpers } from './ts-helpers.js';
 
 /** What the engine needs of a CPU that it runs code for. */
@@ -49,10 +52,19 @@ export class Engine {
   /** The CPU whose PKRU the global holds. */
   private current: EngineCpu | null = null;
 
-  /** @param shared makes this the engine of a seeded machine: all accesses to guest memory go through it */
+  /** Runs code that is not hot; null: everything is translated to regions at once. */
+  private readonly threaded: ThreadedCode | null = null;
+  private interpretSlot = 0;
+
+  /**
+   * @param shared makes this the engine of a seeded machine: all accesses to guest memory go through it
+   * @param handlers for threaded code; only for an engine with one CPU, of number `cpuId`
+   */
   constructor(
     readonly memory: Memory,
     readonly shared: SharedAccess | null = null,
+    handlers: Handlers | null = null,
+    cpuId = 0,
   ) {
     enableBranchHints();
     const env = { m: memory.wasm, t: this.cache.table, p: this.pkru };
@@ -80,6 +92,11 @@ export class Engine {
       helpers.bulkCopy = helpers.bulkFill = () => 0n;
     }
     this.imports = { e: env, h: helpers as WebAssembly.ModuleImports };
+    if (handlers) {
+      const exports = new WebAssembly.Instance(handlers.module, this.imports).exports;
+      this.threaded = new ThreadedCode(memory, exports as unknown as HandlerExports, handlers.index, cpuId);
+      this.interpretSlot = this.cache.reserve(exports.interpret);
+    }
   }
 
   /** Puts a CPU's PKRU into the global, saving that of the one before. */
@@ -101,12 +118,29 @@ export class Engine {
 
   /** Table slot of the region at `rip`, which is entered in the CPU's jump cache; 0 if it can't be fetched (exception in CpuState). */
   lookup(cpu: EngineCpu, rip: number): number {
-    const region = this.cache.get(rip) ?? this.compile(cpu, rip, COLD);
+    const region = this.cache.get(rip) ?? this.first(cpu, rip);
     if (!region) return 0;
     const entry = cpu.base + CpuState.jumps + (rip % JUMP_ENTRIES) * JumpEntry.size;
     this.memory.storeNumber(entry + JumpEntry.rip, rip);
     this.memory.store32(entry + JumpEntry.slot, region.slot);
+    this.memory.store32(entry + JumpEntry.block, region.block);
     return region.slot;
+  }
+
+  /** What code is run as when it is met for the first time. */
+  private first(cpu: EngineCpu, rip: number): CachedRegion | null {
+    const block = this.threaded && this.thread(cpu, rip, rip);
+    if (block === 'fault') return null;
+    return block ?? this.compile(cpu, rip, COLD);
+  }
+
+  /** The threaded block at `rip` has run often enough to be translated. */
+  promote(cpu: EngineCpu, rip: number): void {
+    const block = this.cache.get(rip);
+    if (block?.block && !this.compile(cpu, rip, COLD, block)) this.cache.drop(block);
+    // Its entry in the jump cache is found to be out of date by its slot alone.
+    const entry = cpu.base + CpuState.jumps + (rip % JUMP_ENTRIES) * JumpEntry.size;
+    this.memory.storeNumber(entry + JumpEntry.rip, -1);
   }
 
   /**
@@ -115,13 +149,55 @@ export class Engine {
    */
   sample(cpu: EngineCpu, rip: number): void {
     const region = this.cache.get(rip);
-    if (region && !region.hot && ++region.samples >= HOT_SAMPLES) this.compile(cpu, rip, HOT, region);
+    if (region?.block) this.promote(cpu, rip);
+    else if (region && !region.hot && ++region.samples >= HOT_SAMPLES) this.compile(cpu, rip, HOT, region);
   }
 
-  /** Table slot of the region that is the instruction at RIP alone and returns after it; 0 if it can't be fetched. */
+  /** Runs the instruction at RIP alone. @returns an Exit */
   single(cpu: EngineCpu): number {
-    const rip = this.memory.loadNumber(cpu.base + CpuState.rip);
-    return (this.cache.get(singleKey(rip)) ?? this.compile(cpu, rip, SINGLE))?.slot ?? 0;
+    const { memory, threaded } = this;
+    const rip = memory.loadNumber(cpu.base + CpuState.rip);
+    const key = singleKey(rip);
+    let region: CachedRegion | 'fault' | null = this.cache.get(key) ?? null;
+    region ??= threaded && this.thread(cpu, rip, key, 1);
+    region ??= this.compile(cpu, rip, SINGLE);
+    if (region === null || region === 'fault') return Exit.exception;
+    if (region.block === 0) return this.runtime.enter(cpu.base, region.slot);
+    return threaded!.exports.single(cpu.base, region.block + ThreadedBlock.size);
+  }
+
+  /** Makes threaded code of the basic block at `entry`, of at most so many instructions; null if there is no handler for the first. */
+  private thread(cpu: EngineCpu, entry: number, key: number, most?: number): CachedRegion | 'fault' | null {
+    const again = this.revive(cpu, key);
+    if (again) return again;
+    const threaded = this.threaded!;
+    if (threaded.full) {
+      this.cache.forgetThreaded();
+      this.forgetJumps();
+      threaded.reset();
+    }
+    const { drops } = this;
+    this.fetchedPage = -1;
+    const written = threaded.write(entry, (ip) => this.fetchFrom(cpu, ip), most);
+    if (written === null || written === 'fault') return written;
+    const { insns, block } = written;
+    const last = insns[insns.length - 1].next - 1;
+    const pages = [Math.floor(entry / PAGE_SIZE)];
+    if (Math.floor(last / PAGE_SIZE) !== pages[0]) pages.push(Math.floor(last / PAGE_SIZE));
+    const region: CachedRegion = {
+      slot: this.interpretSlot,
+      block,
+      key,
+      code: threaded.exports.interpret,
+      source: this.source(cpu, [insns]),
+      pages,
+      frames: this.framesOf(cpu, pages),
+      hot: false,
+      samples: 0,
+    };
+    if (drops !== this.drops) return this.thread(cpu, entry, key, most);
+    this.cache.add(region);
+    return region;
   }
 
   private compile(cpu: EngineCpu, entry: number, growth: Growth, old?: CachedRegion): CachedRegion | null {
@@ -137,10 +213,14 @@ export class Engine {
     const module = new WebAssembly.Module(emitRegion(found, growth !== SINGLE, this.shared !== null));
     const code = new WebAssembly.Instance(module, this.imports).exports.r;
     const region: CachedRegion = {
-      slot: old ? old.slot : this.cache.allocate(code),
+      slot: old?.block === 0 ? old.slot : this.cache.allocate(code),
+      block: 0,
       key,
       code,
-      source: this.source(cpu, found),
+      source: this.source(
+        cpu,
+        [...found.blocks.values()].map(({ insns }) => insns),
+      ),
       pages: [...found.pages],
       frames: this.framesOf(cpu, found.pages),
       hot: growth === HOT || found.complete,
@@ -148,7 +228,7 @@ export class Engine {
     };
     if (drops !== this.drops) {
       // A page fault of ours served a request to drop code, perhaps of what was just read.
-      if (!old) this.cache.release(region);
+      if (old?.block !== 0) this.cache.release(region);
       return this.compile(cpu, entry, growth, old && this.cache.get(key) === old ? old : undefined);
     }
     if (old) this.cache.replace(old, region);
@@ -161,10 +241,10 @@ export class Engine {
     return [...pages].map((page) => (this.codePointer(cpu, page * PAGE_SIZE) & -PAGE_SIZE) >>> 0);
   }
 
-  /** A copy of the bytes that a region's instructions are made of. */
-  private source(cpu: EngineCpu, region: Region): SourceBytes[] {
+  /** A copy of the bytes that the instructions of these basic blocks are made of. */
+  private source(cpu: EngineCpu, blocks: readonly (readonly Insn[])[]): SourceBytes[] {
     const pieces: SourceBytes[] = [];
-    for (const { insns } of region.blocks.values()) {
+    for (const insns of blocks) {
       // A block's instructions are contiguous.
       const end = insns[insns.length - 1].next;
       for (let at = insns[0].ip; at < end; ) {
@@ -191,7 +271,8 @@ export class Engine {
       });
       if (!same) continue;
       const frames = this.framesOf(cpu, region.pages);
-      const again = { ...region, slot: this.cache.allocate(region.code), frames };
+      const slot = region.block === 0 ? this.cache.allocate(region.code) : region.slot;
+      const again = { ...region, slot, frames };
       this.cache.add(again);
       return again;
     }

@@ -4,6 +4,7 @@ import { ModuleWriter } from '../wasm/module.js';
 import { Op, Type } from '../wasm/opcodes.js';
 import { CpuState } from '../cpu/state.js';
 import { Emitter } from './emitter.js';
+import { RegionEmitter } from './region-emitter.js';
 import { HELPERS, type HelperName } from './helpers.js';
 import type { Insn } from './insn.js';
 import { type Block, dominates, type Region } from './region.js';
@@ -25,7 +26,7 @@ import { rowOf } from './table.js';
  */
 export function emitRegion(region: Region, chain = true, seeded = false): Uint8Array<ArrayBuffer> {
   const helpers: HelperName[] = [];
-  const e = new Emitter(region.entry, helpers, seeded);
+  const e = new RegionEmitter(region.entry, helpers, seeded);
   new RegionWriter(e, region).tree(region.entryBlock);
   const body = e.finish(chain);
   const m = new ModuleWriter();
@@ -47,7 +48,7 @@ class RegionWriter {
   private readonly merges = new Map<Block, Label>();
 
   constructor(
-    private readonly e: Emitter,
+    private readonly e: RegionEmitter,
     private readonly region: Region,
   ) {}
 

@@ -1,5 +1,5 @@
 import { Code } from './code.js';
-import { Type } from './opcodes.js';
+import { Op, Type } from './opcodes.js';
 
 /** A function signature: parameter and result types (wasm type bytes). */
 export interface Signature {
@@ -28,6 +28,8 @@ export class ModuleWriter {
   private readonly bodies: Uint8Array[] = [];
   private readonly hints: { func: number; unlikely: readonly number[] }[] = [];
   private readonly exports: { name: string; index: number }[] = [];
+  private table: readonly number[] | null = null;
+  private importedTables = 0;
 
   /** The index of a signature, shared between equal ones. */
   type(params: readonly number[], results: readonly number[]): number {
@@ -48,6 +50,13 @@ export class ModuleWriter {
 
   importTable(module: string, name: string): void {
     this.imports.push({ module, name, what: { kind: 'table' } });
+    this.importedTables++;
+  }
+
+  /** Gives the module a table of its own that holds these functions; it comes behind the imported ones. Returns its index. */
+  functionTable(functions: readonly number[]): number {
+    this.table = functions;
+    return this.importedTables;
   }
 
   /** Imports a mutable global; returns nothing because globals are numbered in the order of these calls. */
@@ -107,6 +116,12 @@ export class ModuleWriter {
       c.u32(this.funcTypes.length);
       for (const t of this.funcTypes) c.u32(t);
     });
+    const { table } = this;
+    if (table) {
+      section(out, 4, (c) => {
+        c.u32(1).byte(Type.funcref).byte(1).u32(table.length).u32(table.length);
+      });
+    }
     section(out, 7, (c) => {
       c.u32(this.exports.length);
       for (const e of this.exports) {
@@ -114,6 +129,13 @@ export class ModuleWriter {
         c.byte(0).u32(e.index);
       }
     });
+    if (table) {
+      // One active segment for the whole table: kind 2 (explicit table index), from element 0, function indices.
+      section(out, 9, (c) => {
+        c.u32(1).u32(2).u32(this.importedTables).i32(0).byte(Op.end).byte(0).u32(table.length);
+        for (const index of table) c.u32(index);
+      });
+    }
     // The branch-hinting proposal; engines that don't know it ignore the section.
     if (this.hints.length) {
       section(out, 0, (c) => {

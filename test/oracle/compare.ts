@@ -34,6 +34,14 @@ export interface Rules {
   readonly estimate: number;
   /** Allowed relative error of x87 registers. */
   readonly transcendental: number;
+  /** A store of an MMX register: whether the x87 unit has changed when it faults depends on the processor model. */
+  readonly mmxStore: boolean;
+  /** An x87 store: whether an unmasked x87 exception or a fault of the operand comes first depends on the processor model. */
+  readonly x87Store: boolean;
+  /** 32-bit string instruction that repeats: whether upper halves are cleared before the first element depends on the model. */
+  readonly upperHalves: boolean;
+  /** Which of several NaNs comes out of a sum of products depends on the order of additions, that is, on the model. */
+  readonly anyNan: boolean;
 }
 
 const RFLAGS: readonly (readonly [number, number])[] = [
@@ -101,6 +109,14 @@ export function rulesFor({ template, test, operandAddress }: GeneratedCase): Rul
     if (count === 0) undefinedBits = 0;
     else if (count === 1) undefinedBits &= ~RflagsBits.OF;
   }
+  // A count that is a multiple of the operand's rotation is still none of 0 and 1 (SDM vol. 2, RCL: OF is undefined).
+  if (
+    (opcode.mnemonic === Mnemonic.Rcl || opcode.mnemonic === Mnemonic.Rcr) &&
+    opcode.operands.includes('imm8')
+  ) {
+    const count = encoded.bytes[encoded.bytes.length - 1] & (opcode.operandSize === 64 ? 63 : 31);
+    if (count > 1) undefinedBits |= RflagsBits.OF;
+  }
   const bits = (table: typeof RFLAGS): number =>
     table.reduce((mask, [from, to]) => mask | (undefinedBits & from ? to : 0), 0);
   return {
@@ -114,7 +130,21 @@ export function rulesFor({ template, test, operandAddress }: GeneratedCase): Rul
     partial: opcode.memoryBytes > 16,
     estimate: ESTIMATE.has(opcode.mnemonic) ? 1.5 * 2 ** -12 : 0,
     transcendental: TRANSCENDENTAL.has(opcode.mnemonic) ? 1e-15 : 0,
+    mmxStore: /^(Movq|Movd|Movntq)_.*m(32|64|mm64)_mm$/.test(opcode.name),
+    x87Store: /^F(i?st|istt?p|stp|bstp)_m/.test(opcode.name),
+    upperHalves: STRINGS.test(opcode.name) && encoded.bytes.subarray(0, 4).includes(0x67),
+    anyNan: /^Dpp[sd]_/.test(opcode.name),
   };
+}
+
+const STRINGS = /^(Movs|Cmps|Stos|Lods|Scas)[bwdq]_/;
+/** RCX, RSI, RDI. */
+const STRING_REGISTERS = 0b1100_0010;
+
+/** Whether one result is a memory fault and the other an x87 exception that is pending now: two orders of the same events. */
+function otherOrder(a: TestResult, b: TestResult): boolean {
+  const pending = (result: TestResult): boolean => result.exception === null && (result.fx[2] & 0x80) !== 0;
+  return (a.exception !== null && pending(b)) || (b.exception !== null && pending(a));
 }
 
 const GPR_NAMES = 'rax rcx rdx rbx rsp rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15'.split(' ');
@@ -173,6 +203,16 @@ function sameVector(a: Uint8Array, b: Uint8Array, estimate: number): boolean {
   return [0, 4, 8, 12].every((i) => near(x.getFloat32(i, true), y.getFloat32(i, true), estimate));
 }
 
+/** Whether single-precision elements are equal, or both NaN. */
+function sameButNans(a: Uint8Array, b: Uint8Array): boolean {
+  const [x, y] = [new DataView(a.slice().buffer), new DataView(b.slice().buffer)];
+  return [0, 4, 8, 12].every(
+    (i) =>
+      x.getUint32(i, true) === y.getUint32(i, true) ||
+      (Number.isNaN(x.getFloat32(i, true)) && Number.isNaN(y.getFloat32(i, true))),
+  );
+}
+
 /** An x87 register's value, rounded to a double; infinite or NaN where its exponent says so. */
 function extended(bytes: Uint8Array): number {
   const view = new DataView(bytes.slice(0, 10).buffer);
@@ -214,6 +254,7 @@ export function compareResults(
   const lines: string[] = [];
   const report: Report = (what, e, a) => lines.push(`${what}: expected ${e}, got ${a}`);
 
+  if (rules.x87Store && otherOrder(expected, actual)) return [];
   const [want, got] = [expected.exception, actual.exception];
   const sameAddress = rules.partial || want?.address === got?.address;
   // From the last page of the lower half on, whether a page is present is the host kernel's affair, not the case's.
@@ -224,7 +265,11 @@ export function compareResults(
   }
   if (expected.rip !== actual.rip) report('rip', hex(expected.rip), hex(actual.rip));
   for (let i = 0; i < 16; i++) {
-    if (expected.gpr[i] !== actual.gpr[i])
+    // Once an element is done, they are zero-extended everywhere; nothing has been done where the lower half is as it was.
+    const untouched = ((test.state.gpr[i] ^ expected.gpr[i]) & 0xffff_ffffn) === 0n;
+    const lower = rules.upperHalves && untouched && ((STRING_REGISTERS >> i) & 1) === 1;
+    const compared = lower ? 0xffff_ffffn : -1n;
+    if ((expected.gpr[i] ^ actual.gpr[i]) & compared)
       report(GPR_NAMES[i], hex(expected.gpr[i], 16), hex(actual.gpr[i], 16));
   }
   const flags = RFLAGS_COMPARED & ~rules.undefinedFlags;
@@ -233,10 +278,11 @@ export function compareResults(
   }
   for (let i = 0; i < 16; i++) {
     const [e, a] = [expected, actual].map((r) => r.xmm.subarray(16 * i, 16 * i + 16));
-    if (!sameVector(e, a, rules.estimate)) report(`xmm${i}`, bytesText(e), bytesText(a));
+    if (!sameVector(e, a, rules.estimate) && !(rules.anyNan && sameButNans(e, a)))
+      report(`xmm${i}`, bytesText(e), bytesText(a));
   }
   if (expected.mxcsr !== actual.mxcsr) report('mxcsr', hex(expected.mxcsr, 4), hex(actual.mxcsr, 4));
-  compareX87(expected.fx, actual.fx, rules, report);
+  if (!(rules.mmxStore && want)) compareX87(expected.fx, actual.fx, rules, report);
   if (!(rules.partial && want)) compareMemory(test, expected, actual, rules, report);
   return lines;
 }

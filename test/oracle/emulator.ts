@@ -7,6 +7,8 @@ import { Frame, MACHINE, Machine, memoryMap } from '../../src/memory/layout.js';
 import { Memory, PAGE_SIZE } from '../../src/memory/memory.js';
 import { Pte } from '../../src/mmu/pte.js';
 import { Cpu } from '../../src/translate/cpu.js';
+import { Engine } from '../../src/translate/engine.js';
+import type { Handlers } from '../../src/translate/threaded/threaded-code.js';
 import {
   CODE,
   DATA,
@@ -32,9 +34,10 @@ const BUDGET = 100_000;
 
 /** One CPU in this thread's own machine memory. */
 export class EmulatorDriver implements TestDriver {
-  readonly name = 'Europa';
+  readonly name: string = 'Europa';
   readonly memory: Memory;
-  readonly cpu: Cpu;
+  cpu: Cpu;
+  private readonly hooks: CpuHooks;
   private readonly frames = new Map<number, number>();
   private nextFrame: number;
   private readonly cr3: number;
@@ -52,7 +55,9 @@ export class EmulatorDriver implements TestDriver {
     memory.store32(MACHINE + Machine.frameTable, map.frameTable);
     this.nextFrame = map.framesBase;
     this.image = map.heapBase;
-    const hooks: CpuHooks = {
+    memory.store32(MACHINE + Machine.codeBase, map.codeBase);
+    memory.store32(MACHINE + Machine.codeEnd, map.codeEnd);
+    this.hooks = {
       pageFault: () => false,
       codeWritten: (cpu, frame) => cpu.dropFrame(frame),
       codeMarked: (cpu) => cpu.flushTlb(),
@@ -66,7 +71,7 @@ export class EmulatorDriver implements TestDriver {
         }
       },
     };
-    this.cpu = new Cpu(memory, 0, hooks);
+    this.cpu = new Cpu(memory, 0, this.hooks);
     this.cr3 = this.frame();
     memory.store32(this.cpu.base + CpuState.cr3, this.cr3);
     memory.store32(this.cpu.base + CpuState.mode, CpuMode.user);
@@ -76,6 +81,11 @@ export class EmulatorDriver implements TestDriver {
         const writable = base === DATA || base === STACK ? Pte.writable : 0;
         this.frames.set(address, this.map(address, writable, base === CODE ? 0 : Pte.nxHigh));
       }
+  }
+
+  /** Goes on with a CPU that runs threaded code. */
+  protected useHandlers(handlers: Handlers): void {
+    this.cpu = new Cpu(this.memory, 0, this.hooks, new Engine(this.memory, null, handlers));
   }
 
   run(cases: readonly TestCase[]): TestResult[] {

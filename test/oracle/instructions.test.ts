@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { rowOf } from '../../src/translate/table.js';
 import { formatReport, runDifferential } from './differential.js';
 import { EmulatorDriver } from './emulator.js';
+import { ThreadedDriver } from './threaded.js';
 import { nativeUnavailable } from './native.js';
 import { opcodeOf, testableCodes } from './opcodes.js';
 
@@ -23,16 +24,17 @@ describe.skipIf(unavailable)(
   `instructions against the host's processor${unavailable ? ` (skipped: ${unavailable})` : ''}`,
   () => {
     const wanted = codes.filter((code) => ONLY.test(Code[code]));
-    for (let shard = 0; shard < SHARDS; shard++) {
-      it(`shard ${shard} of ${SHARDS}`, async () => {
-        const report = await runDifferential(
-          wanted.filter((_, i) => i % SHARDS === shard),
-          CASES,
-          new EmulatorDriver(),
-          SEED,
-        );
-        expect(report.failures.length, formatReport(report)).toBe(0);
-      }, 600_000);
-    }
+    for (const driver of [EmulatorDriver, ThreadedDriver])
+      for (let shard = 0; shard < SHARDS; shard++) {
+        it(`${driver.name}, shard ${shard} of ${SHARDS}`, async () => {
+          const report = await runDifferential(
+            wanted.filter((_, i) => i % SHARDS === shard),
+            CASES,
+            new driver(),
+            SEED,
+          );
+          expect(report.failures.length, formatReport(report)).toBe(0);
+        }, 600_000);
+      }
   },
 );

@@ -7,6 +7,7 @@ import { makeCase, makeTemplate } from './cases.js';
 import { compareResults, disassemble, rulesFor } from './compare.js';
 import { MAX_CODE, type TestCase } from './driver.js';
 import { EmulatorDriver } from './emulator.js';
+import { ThreadedDriver } from './threaded.js';
 import { NativeDriver, nativeUnavailable } from './native.js';
 import { opcodeOf, testableCodes } from './opcodes.js';
 import { Random } from './random.js';
@@ -48,13 +49,15 @@ describe.skipIf(unavailable)(
         }
       }
       const expected = await new NativeDriver().run(cases);
-      const actual = new EmulatorDriver().run(cases);
       const failures: string[] = [];
-      cases.forEach((test, i) => {
-        const clean = (r: (typeof actual)[number]) => ({ ...r, rflags: r.rflags & ~Flag.AF });
-        const differences = compareResults(test, clean(expected[i]), clean(actual[i]), rules[i]);
-        if (differences.length) failures.push([disassemble(test.code), ...differences].join('\n'));
-      });
+      for (const driver of [EmulatorDriver, ThreadedDriver]) {
+        const actual = new driver().run(cases);
+        cases.forEach((test, i) => {
+          const clean = (r: (typeof actual)[number]) => ({ ...r, rflags: r.rflags & ~Flag.AF });
+          const differences = compareResults(test, clean(expected[i]), clean(actual[i]), rules[i]);
+          if (differences.length) failures.push([disassemble(test.code), ...differences].join('\n'));
+        });
+      }
       expect(failures.length, failures.slice(0, 5).join('\n\n')).toBe(0);
     }, 120_000);
   },

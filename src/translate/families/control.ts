@@ -30,7 +30,7 @@ function call(e: Emitter, insn: Insn, flow: Flow): void {
     e.readOp(0, 8);
     to = e.toTemp(Type.i64);
   }
-  e.c.i64(insn.next);
+  e.nextRip();
   pushValue(e, e.toTemp(Type.i64), 8);
   if (direct) flow.jump(target(insn));
   else {
@@ -84,7 +84,8 @@ const ADDRESS32 = new Set<Code>([Code.Loop_rel8_64_ECX, Code.Loope_rel8_64_ECX, 
 
 /** SYSCALL: RCX = RIP of the next instruction, R11 = RFLAGS; the kernel reads flags from the lazy state itself. */
 function syscall(e: Emitter, insn: Insn, flow: Flow): void {
-  e.c.i64(insn.next).set(e.gprW(Gpr.rcx));
+  e.nextRip();
+  e.c.set(e.gprW(Gpr.rcx));
   flow.status(Exit.syscall, insn.next);
 }
 

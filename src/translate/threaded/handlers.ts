@@ -1,0 +1,209 @@
+import { CpuState, Exit, JUMP_ENTRIES, JumpEntry } from '../../cpu/state.js';
+import { Code } from '../../wasm/code.js';
+import { ModuleWriter } from '../../wasm/module.js';
+import { Op, Type } from '../../wasm/opcodes.js';
+import { HELPERS, type HelperName } from '../helpers.js';
+import type { Insn } from '../insn.js';
+import { rowOf } from '../table.js';
+import { HandlerEmitter } from './handler-emitter.js';
+import { Step, ThreadedBlock, ThreadedInsn } from './layout.js';
+import { isThreadable, representative, shapeKey, type Variant, VARIANTS, virtualRegisters } from './shape.js';
+
+/** What the handlers' module exports. */
+export interface HandlerExports {
+  /** (cpu) -> Exit: runs the threaded block at CpuState.rip, and what follows it, regions included. In the engine's table too. */
+  interpret(cpu: number): number;
+  /** (cpu, ThreadedInsn) -> Exit: runs one instruction and returns. */
+  single(cpu: number, insn: number): number;
+}
+
+/** One handler: where it is in the handlers' table, and which of the processor's registers no virtual one may be. */
+export interface Handler {
+  readonly index: number;
+  readonly fixedGprs: number;
+  readonly fixedXmms: number;
+}
+
+/** Handlers by shape. */
+export type HandlerIndex = ReadonlyMap<string, Handler>;
+
+/** A built module of handlers; `index` can be written as JSON. */
+export interface HandlerModule {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly index: readonly (readonly [string, Handler])[];
+}
+
+/** Index of the handler that goes on at `next`: for blocks that end because they are long, or in front of something else. */
+export const GO_ON = 0;
+
+/** Writes a module with a handler for the shape of each instruction it is given. */
+export class HandlerBuilder {
+  private readonly helpers: HelperName[] = [];
+  private readonly bodies = [goOn()];
+  private readonly unlikely: (readonly number[])[] = [[]];
+  private readonly index = new Map<string, Handler>();
+
+  /** Makes sure that there is a handler for an instruction, in the most general variant. @returns its shape; null if it can have none */
+  add(insn: Insn): string | null {
+    const row = rowOf(insn);
+    if (!row || !isThreadable(insn)) return null;
+    const registers = virtualRegisters(insn);
+    const known = findHandler(this.index, insn, registers);
+    if (known) return shapeKey(insn, known.variant, registers);
+    for (const variant of VARIANTS) {
+      // A lowering that looks at a value cannot leave it open; what it imported stays imported.
+      let immediateRead = false;
+      const emitter = new HandlerEmitter(this.helpers, variant.immediate);
+      const shape = representative(insn, variant, registers, () => {
+        immediateRead = true;
+      });
+      emitter.instruction(shape, row);
+      const { fixedGprs, fixedXmms } = emitter;
+      if (immediateRead || (variant.registers && overlap(registers, fixedGprs, fixedXmms))) continue;
+      const key = shapeKey(insn, variant, registers);
+      this.index.set(key, { index: this.bodies.length, fixedGprs, fixedXmms });
+      this.bodies.push(emitter.finish());
+      this.unlikely.push(emitter.c.unlikelyBranches);
+      return key;
+    }
+    return null;
+  }
+
+  finish(): HandlerModule {
+    const m = new ModuleWriter();
+    for (const name of this.helpers) m.importFunc('h', name, HELPERS[name].params, HELPERS[name].results);
+    m.importMemory('e', 'm');
+    m.importTable('e', 't');
+    m.importGlobal('e', 'p', Type.i32);
+    const functions = this.bodies.map((body, i) =>
+      m.func([Type.i32, Type.i32], [Type.i32], body, this.unlikely[i]),
+    );
+    const table = m.functionTable(functions);
+    const handler = m.type([Type.i32, Type.i32], [Type.i32]);
+    const region = m.type([Type.i32], [Type.i32]);
+    m.export('interpret', m.func([Type.i32], [Type.i32], interpretBody(table, handler, region)));
+    m.export('single', m.func([Type.i32, Type.i32], [Type.i32], singleBody(table, handler)));
+    return { bytes: m.finish(), index: [...this.index] };
+  }
+}
+
+/** Whether a virtual register is one of those that the lowering uses by their own numbers. */
+function overlap(registers: ReturnType<typeof virtualRegisters>, gprs: number, xmms: number): boolean {
+  return registers.gpr.some((num) => (gprs >> num) & 1) || registers.xmm.some((num) => (xmms >> num) & 1);
+}
+
+/** The handler of an instruction, and the variant it leaves open; null if there is none. */
+export function findHandler(
+  index: HandlerIndex,
+  insn: Insn,
+  registers: ReturnType<typeof virtualRegisters>,
+): { handler: Handler; variant: Variant } | null {
+  if (!isThreadable(insn)) return null;
+  for (const variant of VARIANTS) {
+    const handler = index.get(shapeKey(insn, variant, registers));
+    if (!handler) continue;
+    if (variant.registers && overlap(registers, handler.fixedGprs, handler.fixedXmms)) continue;
+    return { handler, variant };
+  }
+  return null;
+}
+
+function goOn(): Uint8Array {
+  const c = new Code(2);
+  c.get(0).get(1).mem(Op.i64_load, ThreadedInsn.next).mem(Op.i64_store, CpuState.rip);
+  c.i32(Step.jump);
+  return c.finish();
+}
+
+/** Puts RIP back to the instruction at `insn`, which has not been executed, and takes it and what follows off the count. */
+function putBack(c: Code, cpu: number, insn: number): void {
+  c.get(cpu).get(insn).mem(Op.i64_load, ThreadedInsn.ip).mem(Op.i64_store, CpuState.rip);
+  c.get(cpu).get(cpu).mem(Op.i32_load, CpuState.budget).get(insn).mem(Op.i32_load, ThreadedInsn.left);
+  c.op(Op.i32_add).mem(Op.i32_store, CpuState.budget);
+}
+
+/**
+ * interpret(cpu): from block to block through the jump cache, as regions chain; the safe point is each block's beginning. Every exit
+ * leaves RIP where to go on.
+ */
+function interpretBody(table: number, handler: number, region: number): Uint8Array {
+  const cpu = 0;
+  const c = new Code(1);
+  const entry = c.local(Type.i32);
+  const at = c.local(Type.i32);
+  const step = c.local(Type.i32);
+  const budget = c.local(Type.i32);
+  const blocks = c.loop();
+  c.get(cpu).mem(Op.i32_load, CpuState.rip);
+  c.i32(JUMP_ENTRIES - 1)
+    .op(Op.i32_and)
+    .i32(Math.log2(JumpEntry.size))
+    .op(Op.i32_shl)
+    .get(cpu)
+    .op(Op.i32_add)
+    .tee(entry);
+  c.mem(Op.i64_load, CpuState.jumps + JumpEntry.rip)
+    .get(cpu)
+    .mem(Op.i64_load, CpuState.rip)
+    .op(Op.i64_ne);
+  c.if().i32(Exit.next).ret().end();
+  c.get(entry)
+    .mem(Op.i32_load, CpuState.jumps + JumpEntry.block)
+    .tee(at)
+    .op(Op.i32_eqz);
+  c.if();
+  c.get(cpu)
+    .get(entry)
+    .mem(Op.i32_load, CpuState.jumps + JumpEntry.slot)
+    .returnCallIndirect(region);
+  c.end();
+  c.get(cpu).mem(Op.i32_load, CpuState.budget).tee(budget);
+  c.get(cpu).mem(Op.i32_load, CpuState.interrupt).op(Op.i32_or).i32(0).op(Op.i32_lt_s);
+  c.if().i32(Exit.interrupt).ret().end();
+  c.get(at).get(at).mem(Op.i32_load, ThreadedBlock.heat).i32(1).op(Op.i32_sub).tee(step);
+  c.mem(Op.i32_store, ThreadedBlock.heat).get(step).i32(0).op(Op.i32_lt_s);
+  c.if().i32(Exit.promote).ret().end();
+  c.get(cpu).get(budget).get(at).mem(Op.i32_load, ThreadedBlock.count).op(Op.i32_sub);
+  c.mem(Op.i32_store, CpuState.budget);
+  c.get(at).i32(ThreadedBlock.size).op(Op.i32_add).set(at);
+  const insns = c.loop();
+  c.get(cpu).get(at).get(at).mem(Op.i32_load, ThreadedInsn.handler).callIndirect(handler, table).tee(step);
+  c.op(Op.i32_eqz);
+  c.if().get(at).i32(ThreadedInsn.size).op(Op.i32_add).set(at).br(insns).end();
+  c.get(step).i32(Step.jump).op(Op.i32_eq).brIf(blocks);
+  c.get(step).i32(Step.left).op(Op.i32_eq);
+  c.if();
+  putBack(c, cpu, at);
+  c.end();
+  c.get(cpu).mem(Op.i32_load, CpuState.exit).ret();
+  c.end();
+  c.end();
+  c.op(Op.unreachable);
+  return c.finish();
+}
+
+function singleBody(table: number, handler: number): Uint8Array {
+  const [cpu, insn] = [0, 1];
+  const c = new Code(2);
+  const step = c.local(Type.i32);
+  c.get(cpu).get(cpu).mem(Op.i32_load, CpuState.budget);
+  c.get(insn).mem(Op.i32_load, ThreadedInsn.left).op(Op.i32_sub).mem(Op.i32_store, CpuState.budget);
+  c.get(cpu)
+    .get(insn)
+    .get(insn)
+    .mem(Op.i32_load, ThreadedInsn.handler)
+    .callIndirect(handler, table)
+    .tee(step);
+  c.i32(Step.left).op(Op.i32_ge_u);
+  c.if();
+  c.get(step).i32(Step.left).op(Op.i32_eq);
+  c.if();
+  putBack(c, cpu, insn);
+  c.end();
+  c.get(cpu).mem(Op.i32_load, CpuState.exit).ret();
+  c.end();
+  c.get(step).op(Op.i32_eqz);
+  c.if().get(cpu).get(insn).mem(Op.i64_load, ThreadedInsn.next).mem(Op.i64_store, CpuState.rip).end();
+  c.i32(Exit.next);
+  return c.finish();
+}

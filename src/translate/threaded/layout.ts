@@ -1,0 +1,51 @@
+import { struct } from '../../memory/struct.js';
+
+/**
+ * Threaded code (Bell, 1973): a basic block as a list of decoded instructions, each naming the handler that executes it and the
+ * operands that the handler takes from here. It lies in the machine's code store, a part for each CPU.
+ */
+
+/** Virtual register operands that a handler can have. */
+export const REGISTER_OPERANDS = 4;
+
+/** One decoded instruction. */
+export const ThreadedInsn = struct({
+  /** Index in the handlers' table. */
+  handler: 'i32',
+  /** Instructions of the block from this one on, itself included. */
+  left: 'i32',
+  /** Addresses of the instruction, the one behind it, and the one it jumps to. */
+  ip: 'u64',
+  next: 'u64',
+  target: 'u64',
+  /** Immediate operand, sign-extended. */
+  imm: 'u64',
+  /** Memory operand: base + (index << shift) + displacement. */
+  disp: 'u64',
+  /** Offsets in CpuState of base and index; CpuState.zero where there is none. */
+  base: 'u16',
+  index: 'u16',
+  shift: 'i32',
+  /** Offsets in CpuState of the register operands, by virtual number. */
+  registers: ['u16', REGISTER_OPERANDS],
+});
+
+/** A basic block: this header, then its instructions, of which the last always transfers control. */
+export const ThreadedBlock = struct({
+  /** Guest instructions in the block. */
+  count: 'i32',
+  /** Executions left until it should be translated to a region. */
+  heat: 'i32',
+});
+
+/** What a handler returns. */
+export const Step = {
+  /** Executed; on to the next of the block. */
+  next: 0,
+  /** Executed, and CpuState.rip has where to go on. */
+  jump: 1,
+  /** Not executed, or not to its end: CpuState.exit says why. RIP is to be at the instruction. */
+  left: 2,
+  /** Executed, and to be left with the reason in CpuState.exit; CpuState.rip is set. */
+  status: 3,
+} as const;

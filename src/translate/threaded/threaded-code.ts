@@ -1,0 +1,139 @@
+import { CpuState } from '../../cpu/state.js';
+import { MACHINE, Machine } from '../../memory/layout.js';
+import type { Memory } from '../../memory/memory.js';
+import { flowOf, FlowControl } from '../flow-control.js';
+import type { Insn } from '../insn.js';
+import { findHandler, GO_ON, type Handler, type HandlerExports, type HandlerIndex } from './handlers.js';
+import { ThreadedBlock, ThreadedInsn } from './layout.js';
+import { registerOffsets, type Variant, virtualRegisters } from './shape.js';
+
+/** What a machine's CPUs execute threaded code with; can be posted to workers. */
+export interface Handlers {
+  readonly module: WebAssembly.Module;
+  readonly index: HandlerIndex;
+}
+
+/** Instructions of a block. */
+const LONGEST_BLOCK = 32;
+
+/**
+ * Executions of a block before it is translated. A region costs about a millisecond until it runs, which is some hundred
+ * executions of a block in threaded code; a loop in a program that is over soon should not wait longer, either.
+ */
+const HEAT = 400;
+
+/** An instruction and how it is executed. */
+interface Decoded {
+  readonly insn: Insn;
+  readonly handler: Handler;
+  readonly variant: Variant;
+  readonly offsets: readonly number[];
+}
+
+/**
+ * Threaded code of one CPU: writes blocks into its part of the machine's code store, one behind the other. When that is full, all
+ * blocks must be dropped at once (`reset`).
+ */
+export class ThreadedCode {
+  private readonly start: number;
+  private readonly end: number;
+  private next: number;
+
+  /** @param cpu number of the CPU */
+  constructor(
+    private readonly memory: Memory,
+    readonly exports: HandlerExports,
+    private readonly index: HandlerIndex,
+    cpu: number,
+  ) {
+    const base = memory.loadU32(MACHINE + Machine.codeBase);
+    const room = memory.loadU32(MACHINE + Machine.codeEnd) - base;
+    const share = Math.floor(room / memory.load32(MACHINE + Machine.cpuCount)) & -64;
+    this.start = this.next = base + cpu * share;
+    this.end = this.start + share;
+  }
+
+  /** Whether there is room for another block. */
+  get full(): boolean {
+    return this.next + ThreadedBlock.size + (LONGEST_BLOCK + 1) * ThreadedInsn.size > this.end;
+  }
+
+  /** Gives all blocks' room back; none may be used any more. */
+  reset(): void {
+    this.next = this.start;
+  }
+
+  /**
+   * Decodes the basic block at `entry`, as far as there are handlers.
+   * @param fetch decodes the instruction at an address; null if it cannot be fetched or is no instruction
+   * @returns its instructions and its pointer; null if there is no handler for the first; 'fault' if that cannot be fetched
+   */
+  write(
+    entry: number,
+    fetch: (ip: number) => Insn | null,
+    most = LONGEST_BLOCK,
+  ): { insns: Insn[]; block: number } | null | 'fault' {
+    const decoded: Decoded[] = [];
+    let ends = false;
+    for (let ip = entry; decoded.length < most && !ends; ) {
+      const insn = fetch(ip);
+      if (!insn) {
+        if (decoded.length === 0) return 'fault';
+        break;
+      }
+      const registers = virtualRegisters(insn);
+      const found = findHandler(this.index, insn, registers);
+      if (!found) break;
+      decoded.push({ insn, ...found, offsets: registerOffsets(registers) });
+      ends = flowOf(insn).kind !== FlowControl.next;
+      ip = insn.next;
+    }
+    if (decoded.length === 0) return null;
+    const { memory } = this;
+    const block = this.next;
+    memory.store32(block + ThreadedBlock.count, decoded.length);
+    memory.store32(block + ThreadedBlock.heat, HEAT);
+    let at = block + ThreadedBlock.size;
+    decoded.forEach((one, i) => {
+      this.writeInsn(at, one, decoded.length - i);
+      at += ThreadedInsn.size;
+    });
+    if (!ends) {
+      memory.store32(at + ThreadedInsn.handler, GO_ON);
+      memory.storeNumber(at + ThreadedInsn.next, decoded[decoded.length - 1].insn.next);
+      at += ThreadedInsn.size;
+    }
+    this.next = at;
+    return { insns: decoded.map(({ insn }) => insn), block };
+  }
+
+  private writeInsn(at: number, { insn, handler, variant, offsets }: Decoded, left: number): void {
+    const { memory } = this;
+    const { u16 } = memory;
+    memory.store32(at + ThreadedInsn.handler, handler.index);
+    memory.store32(at + ThreadedInsn.left, left);
+    memory.storeNumber(at + ThreadedInsn.ip, insn.ip);
+    memory.storeNumber(at + ThreadedInsn.next, insn.next);
+    for (const op of insn.ops) {
+      if (op.kind === 'branch') memory.storeNumber(at + ThreadedInsn.target, op.target);
+      else if (op.kind === 'imm') this.store64(at + ThreadedInsn.imm, op.value);
+    }
+    const { mem } = insn;
+    if (mem) {
+      const offset = (register: number) => (register < 0 ? CpuState.zero : CpuState.gpr + 8 * register);
+      this.store64(at + ThreadedInsn.disp, mem.disp);
+      u16[(at + ThreadedInsn.base) >>> 1] = offset(mem.base);
+      u16[(at + ThreadedInsn.index) >>> 1] = offset(mem.index);
+      memory.store32(at + ThreadedInsn.shift, Math.log2(mem.scale));
+    }
+    if (variant.registers) {
+      offsets.forEach((offset, i) => {
+        u16[((at + ThreadedInsn.registers) >>> 1) + i] = offset;
+      });
+    }
+  }
+
+  private store64(pointer: number, value: number | bigint): void {
+    this.memory.u64[pointer >>> 3] = BigInt.asUintN(64, BigInt(value));
+  }
+}
