@@ -1,5 +1,6 @@
 /** A machine for measuring parts of Europa one by one: CPUs, kernel and scheduler are the real ones, but all in this thread. */
 import { HostClock } from '../../src/cpu/clock.js';
+import type { CpuHooks } from '../../src/cpu/guest-cpu.js';
 import { CpuState, Exit, Gpr, Vector } from '../../src/cpu/state.js';
 import { initImage } from '../../src/cpu/xsave.js';
 import { CpuLoop } from '../../src/kernel/cpu-loop.js';
@@ -14,6 +15,7 @@ import { createKernelCpu } from '../../src/kernel/services.js';
 import { createTask, Process, Task } from '../../src/kernel/task.js';
 import { expireRealTimers } from '../../src/kernel/time.js';
 import { wakeNew } from '../../src/kernel/wait.js';
+import { loadHandlers } from '../../src/machine/handlers.js';
 import { checkOptions } from '../../src/machine/options.js';
 import { createSharedMemory } from '../../src/machine/shared.js';
 import type { Memory } from '../../src/memory/memory.js';
@@ -23,6 +25,7 @@ import { Prot } from '../../src/mmu/pte.js';
 import { RoundRobin } from '../../src/scheduler/round-robin.js';
 import { Scheduler } from '../../src/scheduler/scheduler.js';
 import { Cpu } from '../../src/translate/cpu.js';
+import { Engine } from '../../src/translate/engine.js';
 
 export const RW = Prot.read | Prot.write;
 
@@ -41,6 +44,8 @@ export interface BenchMachineOptions {
   readonly hosted?: number;
   readonly abi?: AbiName;
   readonly debugFpu?: boolean;
+  /** Translate all code at once, instead of running it as threaded code first. */
+  readonly translateAll?: boolean;
 }
 
 export interface BenchCpu {
@@ -59,14 +64,17 @@ export class BenchMachine {
   private readonly initialPkru: number;
   private nextAddress = FIRST_ADDRESS;
 
-  constructor({ cpus = 1, hosted = cpus, abi = 'linux', debugFpu = false }: BenchMachineOptions = {}) {
+  constructor(options: BenchMachineOptions = {}) {
+    const { cpus = 1, hosted = cpus, abi = 'linux', debugFpu = false, translateAll = false } = options;
     const memory = createSharedMemory(
       checkOptions({ cpus, abi, debugFpu, memory: 64 << 20, stdout: 'capture' }),
     );
     this.memory = memory;
     const clock = new HostClock(memory);
     for (let id = 0; id < hosted; id++) {
-      const { k, mmu, services } = createKernelCpu(memory, (hooks) => new Cpu(memory, id, hooks), {
+      const engine = new Engine(memory, null, translateAll ? null : loadHandlers(), id);
+      const makeCpu = (hooks: CpuHooks) => new Cpu(memory, id, hooks, engine);
+      const { k, mmu, services } = createKernelCpu(memory, makeCpu, {
         clock,
         output: { write: (_fd, bytes) => bytes.length },
         fatal: (_tid, { signal }) => {

@@ -1,4 +1,5 @@
 import { CpuState } from '../../src/cpu/state.js';
+import { PAGE_SIZE } from '../../src/memory/memory.js';
 import { repeat } from './code.js';
 import { BenchMachine } from './machine.js';
 import { type Benchmark, type Prepared, time } from './measure.js';
@@ -28,35 +29,41 @@ const PIECE = [
 const PIECE_INSTRUCTIONS = 19;
 const PIECES = 3;
 const INT3 = 0xcc;
-const REGION = [...repeat(PIECES, PIECE), INT3];
+/** Offset in the data page of the address to which each copy jumps at its end. */
+const END_AT = 0x40;
+const REGION = [...repeat(PIECES, PIECE), 0xff, 0x66, END_AT]; // jmp [rsi+END_AT]
 const REGION_INSTRUCTIONS = PIECES * PIECE_INSTRUCTIONS + 1;
 const REGIONS = 10;
 
 /**
- * Cold code: each region is decoded, emitted, compiled by V8 and run once. It lies at an address of its own, since V8 does not
- * compile a module again whose bytes it knows.
+ * Code that was never run before, run once: threaded (decoded, one handler an instruction), or translated (decoded, emitted,
+ * compiled by V8). Each copy lies at an address of its own, since V8 does not compile a module again whose bytes it knows.
  */
-function translation(): Prepared {
-  const machine = new BenchMachine();
+function firstRun(translateAll: boolean): Prepared {
+  const machine = new BenchMachine({ translateAll });
   const { memory } = machine;
-  const { cpu } = machine.cpus[0].k;
+  const { cpu, user } = machine.cpus[0].k;
   const data = machine.map(1);
   const stack = machine.map(1);
-  const registers = { rsi: data, rsp: stack + 4096 };
+  const end = machine.code([INT3]);
+  user.writeU64(data + END_AT, end);
+  const registers = { rsi: data, rsp: stack + PAGE_SIZE };
   const translated = (cpu.base + CpuState.regionsTranslated) >>> 3;
+  const expected = translateAll ? REGIONS : 0;
   return {
     operations: REGIONS * REGION_INSTRUCTIONS,
     // The translator itself is JavaScript that V8 has to optimise.
     warmup: 40,
     sample: () => {
       cpu.dropCode();
+      machine.run(end, registers);
       const first = machine.code(repeat(REGIONS, REGION));
       const before = memory.f64[translated];
       const elapsed = time(() => {
         for (let i = 0; i < REGIONS; i++) machine.run(first + i * REGION.length, registers);
       });
       const regions = memory.f64[translated] - before;
-      if (regions !== REGIONS) throw new Error(`${regions} regions were translated, not ${REGIONS}`);
+      if (regions !== expected) throw new Error(`${regions} regions were translated, not ${expected}`);
       return elapsed;
     },
   };
@@ -64,8 +71,13 @@ function translation(): Prepared {
 
 export const translationBenchmarks: readonly Benchmark[] = [
   {
+    name: 'first-run',
+    what: 'each instruction of new code, threaded and run once',
+    prepare: () => firstRun(false),
+  },
+  {
     name: 'translation',
-    what: `each instruction of a cold region of ${REGION_INSTRUCTIONS}, run once`,
-    prepare: translation,
+    what: `each instruction of a new region of ${REGION_INSTRUCTIONS}, run once`,
+    prepare: () => firstRun(true),
   },
 ];
