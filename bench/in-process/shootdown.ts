@@ -38,12 +38,23 @@ async function shootdown(others: number): Promise<Prepared> {
     machine.start(code, { rsi: page }, id);
     return pool.run(job, { transferList: [port] });
   });
+  const close = async () => {
+    stopMachine(memory);
+    await Promise.allSettled(ends);
+    for (const { port1 } of ports) port1.close();
+    await pool.destroy();
+  };
   const inGuestCode = (id: number) =>
     Atomics.load(memory.i32, (cpuPointer(id) + CpuState.mode) >>> 2) === CpuMode.user;
-  // The event loop turns meanwhile, since that is what starts workers; a CPU gets its task when it has announced itself.
-  while (!ids.every(inGuestCode)) {
-    scheduler.step();
-    await Promise.race([new Promise((resolve) => setImmediate(resolve)), ...ends]);
+  try {
+    // The event loop turns meanwhile, since that is what starts workers; a CPU gets its task when it has announced itself.
+    while (!ids.every(inGuestCode)) {
+      scheduler.step();
+      await Promise.race([new Promise((resolve) => setImmediate(resolve)), ...ends]);
+    }
+  } catch (error) {
+    await close();
+    throw error;
   }
   const { k } = machine.cpus[0];
   const calls = callsFor(others);
@@ -55,12 +66,7 @@ async function shootdown(others: number): Promise<Prepared> {
           if (pkeyMprotect(k, page, PAGE_SIZE, RW, 1 + (i & 1)) !== 0) throw new Error('refused');
         }
       }),
-    close: async () => {
-      stopMachine(memory);
-      await Promise.all(ends);
-      for (const { port1 } of ports) port1.close();
-      await pool.destroy();
-    },
+    close,
   };
 }
 
