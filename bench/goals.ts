@@ -69,7 +69,7 @@ function scaled(name: string, convert: (ratio: number) => number = (ratio) => ra
   };
 }
 
-function process(program: string, value: (entry: Report['processes'][number]) => number) {
+function wholeProcess(program: string, value: (entry: Report['processes'][number]) => number) {
   return ({ processes }: Report): Figure | null => {
     const entry = processes.find((candidate) => candidate.program === program && candidate.peer === 'europa');
     return entry === undefined ? null : { value: value(entry) };
@@ -176,13 +176,13 @@ export const goals: readonly Goal[] = [
     work: 'static hello on 4 CPUs, whole process',
     atMost: 0.35,
     unit: 's',
-    measured: process('hello-4-cpus', ({ wallSeconds }) => wallSeconds),
+    measured: wholeProcess('hello-4-cpus', ({ wallSeconds }) => wallSeconds),
   },
   {
     work: 'static hello on 4 CPUs, most memory',
     atMost: 250,
     unit: 'MiB',
-    measured: process('hello-4-cpus', ({ maxRssKib }) => maxRssKib / 1024),
+    measured: wholeProcess('hello-4-cpus', ({ maxRssKib }) => maxRssKib / 1024),
   },
   {
     work: 'context-switch storm, slower with debug clear',
