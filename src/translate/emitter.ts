@@ -7,6 +7,7 @@ import { Code, type Label } from '../wasm/code.js';
 import { Op, Type } from '../wasm/opcodes.js';
 import type { HelperName } from './helpers.js';
 import type { Insn, MemOperand, Operand } from './insn.js';
+import type { Row } from './row.js';
 import { sizeMask, type Width, width } from './width.js';
 
 /** x86 condition codes, as in the low four bits of Jcc, SETcc and CMOVcc opcodes. */
@@ -50,8 +51,11 @@ interface AccessPlan {
  * Writes the body of a function that executes guest instructions: what all instruction families share. Two kinds of function are
  * written this way: regions (region-emitter.ts) and handlers of threaded code (threaded/handler-emitter.ts).
  *
- * Guest registers that it uses live in wasm locals, loaded at entry and written back at the one exit; they are
- * always valid at a fault, provided that a lowering changes no register, flag or memory before its last access that can fault.
+ * Guest registers that it uses live in wasm locals, loaded at entry. What is written to them goes to the CPU block at the next
+ * instruction that may leave, or at the block's end, so that every way out finds it there: rejected was writing all of them back at
+ * one exit, since every instruction that may leave is then an edge to it that carries all locals along, which V8's optimising compiler
+ * takes several times as long for. They are right at a fault provided that a lowering changes no register, flag or memory before its
+ * last access that can fault.
  * Temporaries are allocated from a pool with `temp` and given back at the end of the instruction.
  */
 export abstract class Emitter {
@@ -64,8 +68,9 @@ export abstract class Emitter {
 
   private readonly gprLocals: (number | undefined)[] = [];
   private readonly xmmLocals: (number | undefined)[] = [];
-  private gprWritten = 0;
-  private xmmWritten = 0;
+  /** Registers written by the current instruction, and by those before it since they were last stored: a bit set each. */
+  private readonly written = { gpr: 0, xmm: 0 };
+  private readonly dirty = { gpr: 0, xmm: 0 };
   private flagsTouched = false;
   protected pkruLocal: number | undefined;
 
@@ -110,14 +115,17 @@ export abstract class Emitter {
   // --- one instruction -------------------------------------------------------------------------------------------------
 
   /** @param left instructions of the block from this one on, itself included */
-  begin(insn: Insn, left: number): void {
+  begin(insn: Insn, row: Row | undefined, left: number): void {
     this.insn = insn;
     this.left = left;
     this.faultPrepared = false;
+    // Here and not at the access, which may be emitted in a conditional part.
+    if (insn.mem || row?.mayRaise || !row?.lower) this.sync();
   }
 
   /** Gives the instruction's temporaries back. */
   finishInsn(): void {
+    this.settle();
     for (const [type, local] of this.taken) this.pool.get(type)!.push(local);
     this.taken.length = 0;
   }
@@ -157,7 +165,7 @@ export abstract class Emitter {
 
   /** Local (i64) of a general-purpose register that is written. */
   gprW(num: number): number {
-    this.gprWritten |= 1 << num;
+    this.written.gpr |= 1 << num;
     return this.gpr(num);
   }
 
@@ -167,8 +175,39 @@ export abstract class Emitter {
   }
 
   xmmW(num: number): number {
-    this.xmmWritten |= 1 << num;
+    this.written.xmm |= 1 << num;
     return this.xmm(num);
+  }
+
+  private settle(): void {
+    const { written, dirty } = this;
+    dirty.gpr |= written.gpr;
+    dirty.xmm |= written.xmm;
+    written.gpr = written.xmm = 0;
+  }
+
+  /** Stores what has been written to registers, the current instruction's part included; it will be stored again. */
+  keep(): void {
+    const { c, written, dirty } = this;
+    const gprs = written.gpr | dirty.gpr;
+    this.gprLocals.forEach((local, n) => {
+      if (local === undefined || !((gprs >> n) & 1)) return;
+      const offset = this.registerAddress(c, n, CpuState.gpr + 8 * n);
+      c.get(local).mem(Op.i64_store, offset);
+    });
+    const xmms = written.xmm | dirty.xmm;
+    this.xmmLocals.forEach((local, n) => {
+      if (local === undefined || !((xmms >> n) & 1)) return;
+      const offset = this.registerAddress(c, n, CpuState.xmm + 16 * n);
+      c.get(local).simdMem(V128_STORE, offset);
+    });
+  }
+
+  /** Stores what has been written to registers. Everything that runs from here on must have passed here. */
+  sync(): void {
+    this.keep();
+    this.settle();
+    this.dirty.gpr = this.dirty.xmm = 0;
   }
 
   /** Pushes a register operand, zero-extended to its width. */
@@ -436,6 +475,7 @@ export abstract class Emitter {
     this.pkruLocal ??= c.local(Type.i64);
     const entry = this.temp(Type.i32);
     const page = this.temp(Type.i64);
+    const rights = this.temp(Type.i64);
     c.get(address);
     // What is aligned to its size lies in one page: the alignment's check takes the place of the last byte's.
     if (size > 1 && !aligned) c.i64(size - 1).op(Op.i64_add);
@@ -455,8 +495,10 @@ export abstract class Emitter {
       .mem(Op.i64_load, tlb + TlbEntry.page)
       .get(page)
       .op(Op.i64_xor);
+    // Deny mask below, addend above: PKRU has nothing in the upper half.
     c.get(entry)
-      .mem(Op.i64_load32_u, tlb + TlbEntry.deny)
+      .mem(Op.i64_load, tlb + TlbEntry.deny)
+      .tee(rights)
       .get(this.pkruLocal)
       .op(Op.i64_and)
       .op(Op.i64_or);
@@ -466,7 +508,7 @@ export abstract class Emitter {
     if (aligned) this.requireAligned(address, size);
     slow();
     c.else();
-    c.get(entry).mem(Op.i32_load, tlb + TlbEntry.addend);
+    c.get(rights).i64(32).op(Op.i64_shr_u).op(Op.i32_wrap_i64);
     c.get(address).op(Op.i32_wrap_i64).op(Op.i32_add).set(pointer);
     c.end();
   }
@@ -501,6 +543,7 @@ export abstract class Emitter {
   mayFault(): void {
     if (this.faultPrepared) return;
     this.faultPrepared = true;
+    if (this.dirty.gpr | this.dirty.xmm) throw new Error('a row that may leave does not say mayRaise');
     this.noteInstruction();
     this.firstAccess();
   }
@@ -736,20 +779,22 @@ export abstract class Emitter {
 
   // --- the frame around the body ---------------------------------------------------------------------------------------
 
-  /** Registers and lazy flags between locals and the CPU block. */
-  protected transfer(c: Code, out: boolean): void {
+  /** Loads all registers that are used. */
+  protected loadRegisters(c: Code): void {
     this.gprLocals.forEach((local, n) => {
-      if (local === undefined || (out && !((this.gprWritten >> n) & 1))) return;
+      if (local === undefined) return;
       const offset = this.registerAddress(c, n, CpuState.gpr + 8 * n);
-      if (out) c.get(local).mem(Op.i64_store, offset);
-      else c.mem(Op.i64_load, offset).set(local);
+      c.mem(Op.i64_load, offset).set(local);
     });
     this.xmmLocals.forEach((local, n) => {
-      if (local === undefined || (out && !((this.xmmWritten >> n) & 1))) return;
+      if (local === undefined) return;
       const offset = this.registerAddress(c, n, CpuState.xmm + 16 * n);
-      if (out) c.get(local).simdMem(V128_STORE, offset);
-      else c.simdMem(V128_LOAD, offset).set(local);
+      c.simdMem(V128_LOAD, offset).set(local);
     });
+  }
+
+  /** Lazy flags between locals and the CPU block. */
+  protected transferFlags(c: Code, out: boolean): void {
     if (!this.flagsTouched) return;
     for (const [local, field] of [
       [this.ccDst, CpuState.ccDst],
@@ -764,7 +809,7 @@ export abstract class Emitter {
   }
 
   /**
-   * Pushes a pointer (i32) from which register `n` is reached, for `transfer`.
+   * Pushes a pointer (i32) from which register `n` is reached.
    * @param field offset of the register in CpuState
    * @returns the offset of the register from that pointer
    */

@@ -4,11 +4,11 @@ import { Frame, MACHINE, Machine } from '../memory/layout.js';
 import { type Memory, PAGE_SHIFT, PAGE_SIZE } from '../memory/memory.js';
 import { Access } from '../mmu/walk.js';
 import { type CachedRegion, CodeCache, type SourceBytes, singleKey } from './code-cache.js';
-import { enableBranchHints } from '../wasm/branch-hints.js';
+import { enableBranchHints } from '../wasm/v8.js';
 import { HELPERS } from './helpers.js';
 import { disassemble } from './iced/library.js';
 import { type Insn, InsnDecoder, MAX_INSN } from './insn.js';
-import { COLD, discover, type Growth, HOT, SINGLE } from './region.js';
+import { COLD, discover, type Growth, HOT, PROFILED, SINGLE } from './region.js';
 import { type RuntimeExports, runtimeModule } from './runtime.js';
 import { emitRegion } from './translate.js';
 import type { SharedAccess } from './shared-access.js';
@@ -137,7 +137,7 @@ export class Engine {
   /** The threaded block at `rip` has run often enough to be translated. */
   promote(cpu: EngineCpu, rip: number): void {
     const block = this.cache.get(rip);
-    if (block?.block && !this.compile(cpu, rip, COLD, block)) this.cache.drop(block);
+    if (block?.block && !this.compile(cpu, rip, PROFILED, block)) this.cache.drop(block);
     // Its entry in the jump cache is found to be out of date by its slot alone.
     const entry = cpu.base + CpuState.jumps + (rip % JUMP_ENTRIES) * JumpEntry.size;
     this.memory.storeNumber(entry + JumpEntry.rip, -1);
@@ -149,8 +149,8 @@ export class Engine {
    */
   sample(cpu: EngineCpu, rip: number): void {
     const region = this.cache.get(rip);
-    if (region?.block) this.promote(cpu, rip);
-    else if (region && !region.hot && ++region.samples >= HOT_SAMPLES) this.compile(cpu, rip, HOT, region);
+    if (region && !region.hot && !this.threaded && ++region.samples >= HOT_SAMPLES)
+      this.compile(cpu, rip, HOT, region);
   }
 
   /** Runs the instruction at RIP alone. @returns an Exit */
@@ -208,9 +208,15 @@ export class Engine {
     }
     const { drops } = this;
     this.fetchedPage = -1;
-    const found = discover(entry, (ip) => this.fetchFrom(cpu, ip), growth);
+    const found = discover(
+      entry,
+      (ip) => this.fetchFrom(cpu, ip),
+      growth,
+      (ip) => this.isWarm(ip, growth),
+    );
     if (!found) return null;
-    const module = new WebAssembly.Module(emitRegion(found, growth !== SINGLE, this.shared !== null));
+    const only = this.shared ? null : cpu.base;
+    const module = new WebAssembly.Module(emitRegion(found, growth !== SINGLE, this.shared !== null, only));
     const code = new WebAssembly.Instance(module, this.imports).exports.r;
     const region: CachedRegion = {
       slot: old?.block === 0 ? old.slot : this.cache.allocate(code),
@@ -226,6 +232,7 @@ export class Engine {
       hot: growth === HOT || found.complete,
       samples: 0,
     };
+    for (const start of found.blocks.keys()) this.cool(start);
     if (drops !== this.drops) {
       // A page fault of ours served a request to drop code, perhaps of what was just read.
       if (old?.block !== 0) this.cache.release(region);
@@ -235,6 +242,18 @@ export class Engine {
     else this.cache.add(region);
     this.memory.count(cpu.base + CpuState.regionsTranslated);
     return region;
+  }
+
+  /** Whether code belongs into a region that is being made; a profile says so only where threaded code has run. */
+  private isWarm(ip: number, growth: Growth): boolean {
+    if (growth !== PROFILED) return true;
+    const known = this.cache.get(ip);
+    return known !== undefined && (known.block === 0 || this.threaded!.isWarm(known.block));
+  }
+
+  private cool(ip: number): void {
+    const known = this.cache.get(ip);
+    if (known?.block) this.threaded!.cool(known.block);
   }
 
   private framesOf(cpu: EngineCpu, pages: Iterable<number>): number[] {

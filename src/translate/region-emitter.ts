@@ -20,11 +20,13 @@ export class RegionEmitter extends Emitter {
    * @param entry guest address of the region's first instruction
    * @param helpers names of the functions that the module imports, in their order; grows
    * @param seeded every access to guest memory is a call (src/translate/shared-access.ts)
+   * @param cpu pointer of the only CPU that will run the region, whose block is then at constant addresses; null: several do
    */
   constructor(
     readonly entry: number,
     helpers: HelperName[],
     seeded = false,
+    private readonly cpu: number | null = null,
   ) {
     super(1, helpers, seeded);
     const c = this.c;
@@ -66,7 +68,7 @@ export class RegionEmitter extends Emitter {
     c.get(this.budgetLocal).get(this.leftLocal).op(Op.i32_add).set(this.budgetLocal);
     c.get(Emitter.CPU).mem(Op.i32_load, CpuState.exit).set(this.statusLocal);
     c.end(); // exitLabel
-    this.transfer(c, true);
+    this.transferFlags(c, true);
     c.get(Emitter.CPU).get(this.budgetLocal).mem(Op.i32_store, CpuState.budget);
     c.get(Emitter.CPU).get(this.ripLocal).mem(Op.i64_store, CpuState.rip);
     if (chain) {
@@ -78,13 +80,15 @@ export class RegionEmitter extends Emitter {
     c.get(this.statusLocal);
 
     const head = new Code(1);
+    if (this.cpu !== null) head.i32(this.cpu).set(Emitter.CPU);
     head.get(Emitter.CPU).mem(Op.i32_load, CpuState.budget).tee(this.budgetLocal);
     head.get(Emitter.CPU).mem(Op.i32_load, CpuState.interrupt).op(Op.i32_or).i32(0).op(Op.i32_lt_s);
     head.unlikely().if();
     head.get(Emitter.CPU).i64(this.entry).mem(Op.i64_store, CpuState.rip);
     head.i32(Exit.interrupt).ret();
     head.end();
-    this.transfer(head, false);
+    this.loadRegisters(head);
+    this.transferFlags(head, false);
     if (this.pkruLocal !== undefined) head.globalGet(0).op(Op.i64_extend_i32_u).set(this.pkruLocal);
     return c.finish(head);
   }

@@ -30,6 +30,8 @@ export interface Growth {
 
 export const COLD: Growth = { insns: 100, throughCalls: false };
 export const HOT: Growth = { insns: 500, throughCalls: true };
+/** Code that has run as threaded code before: only what was then seen to run, and so through calls at once. */
+export const PROFILED: Growth = { insns: 300, throughCalls: true };
 export const SINGLE: Growth = { insns: 1, throughCalls: false };
 
 /** A RET compares the address it pops with so many known ones before it looks it up. */
@@ -48,9 +50,15 @@ export interface Region {
 /**
  * Finds the basic blocks reachable from `entry` by direct jumps.
  * @param fetch decodes the instruction at an address; null if it cannot be fetched or is no instruction
+ * @param warm whether the code at an address is worth having in the region, as far as a jump or call leads there
  * @returns null if not even the first instruction can be fetched
  */
-export function discover(entry: number, fetch: (ip: number) => Insn | null, growth: Growth): Region | null {
+export function discover(
+  entry: number,
+  fetch: (ip: number) => Insn | null,
+  growth: Growth,
+  warm: (ip: number) => boolean = () => true,
+): Region | null {
   const insns = new Map<number, Insn>();
   /** Entry address of the function that a leader belongs to, as seen from the call that led there. */
   const leaders = new Map<number, number>([[entry, entry]]);
@@ -62,7 +70,7 @@ export function discover(entry: number, fetch: (ip: number) => Insn | null, grow
   const queue = [entry];
   const pages = new Set<number>();
   const lead = (address: number, callee: number) => {
-    if (leaders.has(address)) return;
+    if (leaders.has(address) || !warm(address)) return;
     leaders.set(address, callee);
     queue.push(address);
   };

@@ -23,10 +23,16 @@ import { rowOf } from './table.js';
  *
  * @param chain whether the region may jump straight into others; otherwise it returns to its caller
  * @param seeded the flavour of seeded mode: every access to guest memory is a call
+ * @param cpu pointer of the only CPU that will run it; null: several do
  */
-export function emitRegion(region: Region, chain = true, seeded = false): Uint8Array<ArrayBuffer> {
+export function emitRegion(
+  region: Region,
+  chain = true,
+  seeded = false,
+  cpu: number | null = null,
+): Uint8Array<ArrayBuffer> {
   const helpers: HelperName[] = [];
-  const e = new RegionEmitter(region.entry, helpers, seeded);
+  const e = new RegionEmitter(region.entry, helpers, seeded, cpu);
   new RegionWriter(e, region).tree(region.entryBlock);
   const body = e.finish(chain);
   const m = new ModuleWriter();
@@ -104,7 +110,7 @@ class RegionWriter {
     for (let i = 0; i < insns.length; i++) {
       const insn = insns[i];
       const row = rowOf(insn);
-      e.begin(insn, insns.length - i);
+      e.begin(insn, row, insns.length - i);
       e.flagsDead = dead[i];
       if (row?.lower) {
         row.lower(e, insn);
@@ -124,6 +130,7 @@ class RegionWriter {
     return {
       jump: (target) => this.goto(block, target),
       branch: (taken, otherwise) => {
+        e.sync();
         const flags = e.cc;
         e.c.if();
         this.goto(block, taken);
@@ -133,13 +140,17 @@ class RegionWriter {
         e.c.end();
       },
       indirect: () => this.indirect(block),
-      status: (exit, target) => e.exitStatus(exit, target),
+      status: (exit, target) => {
+        e.sync();
+        e.exitStatus(exit, target);
+      },
     };
   }
 
   /** Goes to the address on the stack: one of the block's known successors (returns of inlined calls), or anywhere. */
   private indirect(block: Block): void {
     const { e } = this;
+    e.sync();
     const flags = e.cc;
     const target = e.toTemp(Type.i64);
     for (const successor of block.successors) {
@@ -156,6 +167,7 @@ class RegionWriter {
   /** An edge of the graph: a wasm branch, the target's code itself, or an exit. */
   private goto(from: Block, target: number): void {
     const { e } = this;
+    e.sync();
     // A call's target may be a block of the region without there being an edge: the graph then knows nothing of it.
     const to = from.successors.includes(target) ? this.region.blocks.get(target) : undefined;
     if (!to || to.order < 0) e.exitTo(target);

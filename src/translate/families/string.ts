@@ -141,12 +141,15 @@ function string(kind: Kind) {
       if (kind === 'movs') advance(e, insn, Gpr.rsi, bytes);
       advance(e, insn, Gpr.rdi, bytes);
       decrement(() => c.get(finished));
+      e.keep();
       c.br(again);
       c.end();
       c.end();
     }
     element(e, insn, kind, size, step);
     decrement(() => c.i64(1));
+    // The next element may fault.
+    e.keep();
     if (kind === 'scas' || kind === 'cmps') {
       // REPE goes on while equal, REPNE while not.
       e.condition(insn.repne ? 5 : 4);

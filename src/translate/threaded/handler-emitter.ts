@@ -37,10 +37,11 @@ export class HandlerEmitter extends Emitter {
 
   /** Emits the representative `insn`. */
   instruction(insn: Insn, row: Row): void {
-    this.begin(insn, 1);
+    this.begin(insn, row, 1);
     if (row.lower) row.lower(this, insn);
     else if (row.end) row.end(this, insn, this.flow());
     else this.leave(Exit.execute);
+    this.sync();
     this.finishInsn();
   }
 
@@ -56,19 +57,25 @@ export class HandlerEmitter extends Emitter {
   private flow(): Flow {
     const { c } = this;
     return {
-      jump: (target) => this.jump(target),
+      jump: (target) => {
+        this.sync();
+        this.jump(target);
+      },
       branch: (taken, otherwise) => {
+        this.sync();
         c.if();
         this.jump(taken);
         c.end();
         this.jump(otherwise);
       },
       indirect: () => {
+        this.sync();
         const to = this.toTemp(Type.i64);
         c.get(Emitter.CPU).get(to).mem(Op.i64_store, CpuState.rip);
         c.i32(Step.jump).set(this.step).br(this.exitLabel);
       },
       status: (exit, target) => {
+        this.sync();
         c.get(Emitter.CPU).i32(exit).mem(Op.i32_store, CpuState.exit);
         this.jump(target, Step.status);
       },
@@ -132,10 +139,11 @@ export class HandlerEmitter extends Emitter {
     c.end(); // faultLabel
     c.i32(Step.left).set(this.step);
     c.end(); // exitLabel
-    this.transfer(c, true);
+    this.transferFlags(c, true);
     c.get(this.step);
     const head = new Code(2);
-    this.transfer(head, false);
+    this.loadRegisters(head);
+    this.transferFlags(head, false);
     if (this.pkruLocal !== undefined) head.globalGet(0).op(Op.i64_extend_i32_u).set(this.pkruLocal);
     return c.finish(head);
   }
