@@ -4,7 +4,7 @@ import { batches, endless, FutexOperation, futex, SYS_GETPPID, storeAtRdi, syste
 import { BenchMachine } from './machine.js';
 import { type Benchmark, type Prepared, time } from './measure.js';
 
-const CALLS = 10_000;
+const CALLS = 1000;
 
 /** Times guest code that makes CALLS system calls by `body` and then waits for the word at RDI. */
 function calls(body: readonly number[]): Prepared {

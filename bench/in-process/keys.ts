@@ -85,7 +85,7 @@ export const keyBenchmarks: readonly Benchmark[] = [
     name: 'xsave-xrstor',
     what: 'guest XSAVE and XRSTOR of all components',
     prepare: () =>
-      loops([...XSAVE, ...XRSTOR], [], 1, 500, (machine) => ({ rdi: machine.map(1), rax: XCR0 })),
+      loops([...XSAVE, ...XRSTOR], [], 1, 50, (machine) => ({ rdi: machine.map(1), rax: XCR0 })),
   },
   {
     name: 'register-switch',

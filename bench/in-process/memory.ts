@@ -8,7 +8,7 @@ import { BenchMachine, RW } from './machine.js';
 import { type Benchmark, type Prepared, time } from './measure.js';
 
 /** Iterations of a guest loop in one sample. */
-const ITERATIONS = 10_000;
+const ITERATIONS = 2000;
 /** Loads in one iteration, so that the loop around them is the smaller part. */
 const LOADS = 16;
 

@@ -3,7 +3,7 @@ import { CLEAR_ECX_EDX, EAX_FROM_R14, endless, SYS_SCHED_YIELD, systemCall, WRPK
 import { BenchMachine } from './machine.js';
 import { type Benchmark, type Prepared, time } from './measure.js';
 
-const SWITCHES = 500;
+const SWITCHES = 200;
 /** Both rights of key 14, which the debug option clears. */
 const KEY14 = 3 << 28;
 

@@ -3,7 +3,7 @@ import { type Goal, goals, judge, renderGoals } from '../../bench/goals.js';
 import { type Report, type Runs, render, summarise } from '../../bench/peer-report.js';
 import { type PeerName, type ProgramRun, parseRun, peerNames } from '../../bench/peer-runs.js';
 import { benchPrograms } from '../../bench/programs.js';
-import { comparisonName, DEBUG_CLEAR } from '../../bench/scaling.js';
+import { comparisonName, DEBUG_CLEAR, measureScaling } from '../../bench/scaling.js';
 
 /** A run whose measurements all took so many seconds. */
 function run(program: (typeof benchPrograms)[number], seconds: number): ProgramRun {
@@ -112,6 +112,19 @@ test('a report says what a peer lacks, and which results were wrong', () => {
   expect(text).toContain('qemu-user needs the Debian package qemu-user.');
   expect(text).toMatch(/europa: wrong result: 8 \(sieve\)/);
   expect(text).toMatch(/compute, 2 CPUs \/ 1 +│ +1\.95×/);
+});
+
+test('what the goals need to know of scaling is measured', async () => {
+  const rounds: number[] = [];
+  const comparisons = await measureScaling({ rounds: 1, cpus: 1, seconds: 0.02 }, (round) =>
+    rounds.push(round),
+  );
+  expect(rounds).toEqual([1]);
+  expect(comparisons.map(({ name }) => name).sort()).toEqual(SCALING.map(({ name }) => name).sort());
+  for (const { ratios } of comparisons) {
+    expect(ratios).toHaveLength(1);
+    expect(ratios[0]).toBeGreaterThan(0);
+  }
 });
 
 test('measurements are read from the output of the programs', () => {
