@@ -2,6 +2,7 @@
 import Table from 'cli-table3';
 import type { PeerName, ProgramRun } from './peer-runs.js';
 import type { BenchProgram, Kind } from './programs.js';
+import type { Comparison } from './scaling.js';
 
 /** One measurement in one peer. */
 export interface Cell {
@@ -35,6 +36,10 @@ export interface Report {
   processes: { program: string; peer: PeerName; wallSeconds: number; maxRssKib: number }[];
   /** Geometric means of `ratios` by kind, and over integer and floating point together. */
   means: { kind: string; ratios: Partial<Record<PeerName, number>> }[];
+  /** Cores that other programs kept busy before each round, null where that is unknown: they slow some peers more than others. */
+  otherLoad: readonly (number | null)[];
+  /** How Europa scales; empty if that was not measured. */
+  scaling: readonly Comparison[];
 }
 
 /** Middle value, or the mean of the two in the middle. */
@@ -44,7 +49,7 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
-function geometricMean(values: readonly number[]): number {
+export function geometricMean(values: readonly number[]): number {
   return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
 }
 
@@ -55,7 +60,7 @@ export type Runs = Map<PeerName, ProgramRun[]>;
 export function summarise(
   programs: readonly BenchProgram[],
   runs: Runs,
-  facts: Pick<Report, 'rounds' | 'cpus' | 'missing'>,
+  facts: Pick<Report, 'rounds' | 'cpus' | 'missing' | 'otherLoad' | 'scaling'>,
 ): Report {
   const rows: Row[] = [];
   const processes: Report['processes'] = [];
@@ -154,6 +159,10 @@ export function figure(seconds: number, unit: Row['unit']): string {
   return scaled.toFixed(scaled >= 100 ? 0 : scaled >= 10 ? 1 : 2) + suffix;
 }
 
+/** Cores taken by others that are worth a word. */
+const DISTURBING = 0.1;
+const cores = (count: number | null): string => (count === null ? '?' : count.toFixed(1));
+
 /** The tables and notes that the command prints. */
 export function render(report: Report, peers: readonly PeerName[]): string {
   const others = peers.includes('europa') ? peers.filter((peer) => peer !== 'europa') : [];
@@ -203,14 +212,27 @@ export function render(report: Report, peers: readonly PeerName[]): string {
     whole.push([program, ...cells]);
   }
   const notes = [
+    ...(report.otherLoad.some((count) => count !== null && count >= DISTURBING)
+      ? [
+          `disturbed: other programs kept ${report.otherLoad.map(cores).join(', ')} cores busy before the rounds.`,
+        ]
+      : []),
     ...Object.entries(report.missing).map(([peer, lack]) => `${peer} ${lack}.`),
     ...[...problems].map(([problem, measurements]) => `${problem} (${measurements.join(', ')}).`),
   ];
+  const scaling = new Table({
+    head: ['throughput of Europa', 'median', 'rounds'],
+    colAligns: ['left', 'right', 'left'],
+    style,
+  });
+  for (const { name, ratios } of report.scaling)
+    scaling.push([name, ratio(median(ratios)), ratios.map((value) => value.toFixed(2)).join(' ')]);
   return [
     `Medians of ${report.rounds} rounds, ${report.cpus} CPUs. A ratio above 1 means that Europa is faster.`,
     times.toString(),
     'Whole process; in qemu-system the process inside Linux, without its boot.',
     whole.toString(),
+    ...(report.scaling.length > 0 ? [scaling.toString()] : []),
     ...notes,
   ].join('\n');
 }

@@ -35,6 +35,8 @@ export interface ProgramRun {
 export interface Built {
   name: string;
   path: string;
+  /** Runs in Europa alone, on so many CPUs. */
+  europaCpus?: number;
 }
 
 /** How programs are run. */
@@ -59,7 +61,8 @@ export function hostCommand(peer: Exclude<PeerName, 'qemu-system'>, path: string
   }
 }
 
-const europaCli = join(repositoryRoot, 'dist/src/cli/main.js');
+/** The command, built. */
+export const europaCli = join(repositoryRoot, 'dist/src/cli/main.js');
 const linuxInQemu = join(repositoryRoot, 'bench/linux-in-qemu.sh');
 
 /** What a peer lacks on this host, as a sentence that names the Debian packages; undefined if it lacks nothing. */
@@ -81,7 +84,7 @@ export async function runOnHost(
   program: Built,
   options: RunOptions,
 ): Promise<ProgramRun> {
-  const command = hostCommand(peer, program.path, options.cpus);
+  const command = hostCommand(peer, program.path, program.europaCpus ?? options.cpus);
   const args = ['-t', String(options.timeoutSeconds), program.name, ...command];
   const { text } = await capture(options.timed, args, '', options.timeoutSeconds + 10);
   return parseRun(text, program.name);

@@ -1,14 +1,26 @@
 /** `npm run bench:peers`: the same static programs natively, in qemu-user, in Linux under qemu-system, and in Europa. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { Command, InvalidArgumentError } from 'commander';
+import { HostLoad } from '../src/observe/scale/host-load.js';
 import { compileAll, repositoryRoot } from './compile.js';
+import { judge, renderGoals } from './goals.js';
 import { type Report, type Runs, render, summarise } from './peer-report.js';
 import { missing, type PeerName, peerNames, type RunOptions, runInLinux, runOnHost } from './peer-runs.js';
-import { type BenchProgram, benchPrograms, benchSource } from './programs.js';
+import { benchPrograms, benchSource } from './programs.js';
+import { measureScaling } from './scaling.js';
+
+/** What --only chooses from. */
+const SCALING = 'scaling';
+const PARTS = [...benchPrograms.map(({ name }) => name), SCALING];
+/** How long the host is looked at before a round; its own accounting is in ticks of 10 ms. */
+const LOOK_MILLISECONDS = 500;
+/** Seconds of each run that tells how Europa scales. */
+const SCALING_SECONDS = 0.5;
 
 interface Options {
-  only: BenchProgram[];
+  only: string[];
   peers: PeerName[];
   rounds: number;
   cpus: number;
@@ -39,9 +51,9 @@ const command = new Command('bench:peers')
   )
   .option(
     '--only <programs>',
-    'programs, separated by commas',
-    choose(benchPrograms, (p) => p.name),
-    [...benchPrograms],
+    `programs, separated by commas; ${SCALING}: how Europa scales`,
+    choose(PARTS, String),
+    PARTS,
   )
   .option('--peers <peers>', `of ${peerNames.join(',')}`, choose(peerNames, String), [...peerNames])
   .option('--rounds <n>', 'rounds; the table shows medians', positive, 3)
@@ -50,15 +62,22 @@ const command = new Command('bench:peers')
   .option('--json <file>', 'where all figures go', join(repositoryRoot, 'bench/out/peers.json'));
 
 async function compare(options: Options): Promise<void> {
-  const sources = [...options.only.map((program) => program.name), 'timed'];
+  const programs = benchPrograms.filter(({ name }) => options.only.includes(name));
+  const sources = [...new Set([...programs.map(({ source }) => source), 'timed'])];
   const paths = await compileAll(
     sources.map((name) => ({ path: benchSource(name), libc: 'glibc' as const })),
   );
-  const built = options.only.map((program, index) => ({ name: program.name, path: paths[index]! }));
+  const pathOf = (source: string) => paths[sources.indexOf(source)]!;
+  const built = programs.map(({ name, source, europaCpus }) => ({
+    name,
+    path: pathOf(source),
+    europaCpus,
+  }));
+  const inAll = built.filter(({ europaCpus }) => !europaCpus);
   const runOptions: RunOptions = {
     cpus: options.cpus,
     timeoutSeconds: options.timeout,
-    timed: paths.at(-1)!,
+    timed: pathOf('timed'),
   };
 
   const lacking: Report['missing'] = {};
@@ -69,26 +88,46 @@ async function compare(options: Options): Promise<void> {
     else lacking[peer] = lack;
   }
 
+  const otherLoad: (number | null)[] = [];
   for (let round = 1; round <= options.rounds; round++) {
+    progress(`round ${round}/${options.rounds}: what else the host does`);
+    otherLoad.push(await lookAtHost());
     for (const program of built)
       for (const [peer, results] of runs) {
-        if (peer === 'qemu-system') continue;
+        if (peer === 'qemu-system' || (program.europaCpus && peer !== 'europa')) continue;
         progress(`round ${round}/${options.rounds}: ${program.name} in ${peer}`);
         results.push(await runOnHost(peer, program, runOptions));
       }
     const inLinux = runs.get('qemu-system');
-    if (inLinux) {
+    if (inLinux && inAll.length > 0) {
       progress(`round ${round}/${options.rounds}: all in qemu-system`);
-      inLinux.push(...(await runInLinux(built, runOptions)));
+      inLinux.push(...(await runInLinux(inAll, runOptions)));
     }
   }
+  const { rounds, cpus } = options;
+  const scaling =
+    runs.has('europa') && options.only.includes(SCALING)
+      ? await measureScaling({ rounds, cpus, seconds: SCALING_SECONDS }, (round) =>
+          progress(`round ${round}/${rounds}: how Europa scales`),
+        )
+      : [];
   progress('');
 
-  const facts = { rounds: options.rounds, cpus: options.cpus, missing: lacking };
-  const report = summarise(options.only, runs, facts);
+  const facts = { rounds, cpus, missing: lacking, otherLoad, scaling };
+  const report = summarise(programs, runs, facts);
+  const reached = judge(report);
   mkdirSync(dirname(options.json), { recursive: true });
-  writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
-  process.stdout.write(`${render(report, [...runs.keys()])}\nAll figures: ${options.json}\n`);
+  writeFileSync(options.json, `${JSON.stringify({ ...report, goals: reached }, null, 2)}\n`);
+  process.stdout.write(
+    `${render(report, [...runs.keys()])}\n${renderGoals(reached)}\nAll figures: ${options.json}\n`,
+  );
+}
+
+/** Cores that other programs keep busy while this one does nothing. */
+async function lookAtHost(): Promise<number | null> {
+  const load = new HostLoad();
+  await setTimeout(LOOK_MILLISECONDS);
+  return load.others();
 }
 
 /** One line that replaces itself, on terminals only. */

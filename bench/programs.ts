@@ -15,20 +15,24 @@ export type Kind =
 
 /** One measured program. */
 export interface BenchProgram {
-  /** Name of the C file in bench/programs, without its suffix. */
+  /** Names the program in tables and options; the C file in bench/programs is `source`.c. */
   name: string;
+  source: string;
   kind: Kind;
   /** Names in the program's `T name seconds operations` lines, in order. None: the whole process is what counts. */
   measurements: string[];
+  /** Runs in Europa alone, on so many CPUs. */
+  europaCpus?: number;
 }
 
 function program(kind: Kind, name: string, measurements: string[] = [name]): BenchProgram {
-  return { name, kind, measurements };
+  return { name, source: name, kind, measurements };
 }
 
 /** All measured programs, in the order of the table. */
 export const benchPrograms: readonly BenchProgram[] = [
   program('start', 'hello', []),
+  { ...program('start', 'hello-4-cpus', []), source: 'hello', europaCpus: 4 },
   program('integer', 'sieve'),
   program('integer', 'hash'),
   program('integer', 'sort'),

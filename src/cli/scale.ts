@@ -3,13 +3,14 @@ import type { AbiName } from '../kernel/pkeys/names.js';
 import { runScaling } from '../machine/scaling.js';
 import { WORKLOADS } from '../observe/scale/workloads.js';
 import { withUsageErrors } from './exit-status.js';
-import { abiOption, memoryOption, parseWhole } from './options.js';
+import { abiOption, debugFpuOption, memoryOption, parseWhole } from './options.js';
 
 interface ScaleFlags {
   cpus: number[];
   runs: number;
   seconds: number;
   abi: AbiName;
+  debugFpu: boolean;
   memory: number;
   json?: string;
   svg?: string;
@@ -40,6 +41,7 @@ export function scaleCommand(): Command {
       new Option('--seconds <s>', 'seconds measured in each run').argParser(parseSeconds).default(0.5),
     )
     .addOption(abiOption('linux'))
+    .addOption(debugFpuOption())
     .addOption(memoryOption())
     .option('--json <file>', 'write results and measurements as JSON')
     .option('--svg <file>', 'write charts as SVG')

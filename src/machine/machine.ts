@@ -2,13 +2,13 @@ import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from '
 import { type Remote, wrap } from 'comlink';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
 import { Piscina } from 'piscina';
-import { closeHostFiles } from '../kernel/files/index.js';
-import { stopMachine } from '../kernel/exit.js';
 import type { ProgramStart } from '../kernel/exec.js';
-import type { FatalSignal } from '../kernel/signal/deliver.js';
-import { signalName } from '../kernel/signal/numbers.js';
-import { sendFromHost } from '../kernel/signal/host.js';
+import { stopMachine } from '../kernel/exit.js';
+import { closeHostFiles } from '../kernel/files/index.js';
 import { Online, settleOnline } from '../kernel/run-queue.js';
+import type { FatalSignal } from '../kernel/signal/deliver.js';
+import { sendFromHost } from '../kernel/signal/host.js';
+import { signalName } from '../kernel/signal/numbers.js';
 import { mainProcess } from '../kernel/task.js';
 import { LoadError } from '../loader/load-error.js';
 import { SymbolTable } from '../loader/symbols.js';

@@ -1,5 +1,5 @@
-import { MAX_CPUS } from '../memory/layout.js';
 import { ABI_NAMES, type AbiName, isAbiName } from '../kernel/pkeys/names.js';
+import { MAX_CPUS } from '../memory/layout.js';
 
 /** A mistake of the user's: the message is one line that says what to change. */
 export class UsageError extends Error {

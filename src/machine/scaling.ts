@@ -4,6 +4,7 @@ import type { AbiName } from '../kernel/pkeys/names.js';
 import { MAX_CPUS } from '../memory/layout.js';
 import { parseRecords } from '../observe/records.js';
 import { analyse, type ScaleResult } from '../observe/scale/analysis.js';
+import { HostLoad } from '../observe/scale/host-load.js';
 import { measureRounds } from '../observe/scale/measure.js';
 import { renderHeading, renderResult } from '../observe/scale/report.js';
 import { renderSvg } from '../observe/scale/svg.js';
@@ -23,6 +24,8 @@ export interface ScalingOptions {
   /** Seconds measured in each run of a workload. */
   readonly seconds: number;
   readonly abi: AbiName;
+  /** Clear key 14's bits at every context switch. */
+  readonly debugFpu?: boolean;
   readonly memory: number;
   /** Files for the results. */
   readonly json?: string;
@@ -30,6 +33,13 @@ export interface ScalingOptions {
   /** Called before each run. */
   readonly onRun?: (name: string, cpus: number, run: number, of: number) => void;
 }
+
+/**
+ * Seconds of warming up before a window. Every CPU translates and optimises for itself, which takes longer the more of them share
+ * a core.
+ */
+const warmUp = (cpus: number, seconds: number): number =>
+  (seconds / 2) * Math.max(1, cpus / availableParallelism());
 
 /** A workload hangs if it takes as long, in ms, beyond its window. */
 const PATIENCE = 60_000;
@@ -42,7 +52,7 @@ const MOST_SECONDS = 600;
  */
 export async function runScaling(options: ScalingOptions, print: (text: string) => void): Promise<void> {
   const counts = checkCounts(options.cpus);
-  const { runs, seconds, abi } = options;
+  const { runs, seconds, abi, debugFpu = false } = options;
   if (!(runs >= 1)) throw new UsageError('--runs is 1 or more');
   if (!(seconds > 0 && seconds <= MOST_SECONDS)) {
     throw new UsageError(`--seconds is more than 0 and at most ${MOST_SECONDS}`);
@@ -58,6 +68,7 @@ export async function runScaling(options: ScalingOptions, print: (text: string) 
     hostCores,
     counts,
     abi,
+    debugFpu,
     runs,
     seconds: workloads.length > 0 ? seconds : null,
   };
@@ -65,11 +76,12 @@ export async function runScaling(options: ScalingOptions, print: (text: string) 
   const results: ScaleResult[] = [];
   let run = 0;
   for (const { about, sample } of subjects) {
+    const load = new HostLoad();
     const rounds = await measureRounds(counts, runs, (cpus) => {
       options.onRun?.(about.name, cpus, run++, subjects.length * counts.length * runs);
       return sample(cpus, options);
     });
-    const result = analyse(about, counts, rounds, hostCores);
+    const result = analyse(about, counts, rounds, hostCores, load.others());
     results.push(result);
     print(renderResult(result, hostCores));
   }
@@ -90,8 +102,9 @@ function ownWorkload(about: Workload): Subject {
     about,
     sample: async (cpus, options) => {
       const path = packageFile(`src/guests/bin/scale-${about.name}`);
-      const patience = PATIENCE + 2000 * options.seconds;
-      const result = await runOnce(path, [String(cpus), decimal(options.seconds)], cpus, options, patience);
+      const patience = PATIENCE + 1000 * (options.seconds + warmUp(cpus, options.seconds));
+      const args = [String(cpus), decimal(options.seconds), decimal(warmUp(cpus, options.seconds))];
+      const result = await runOnce(path, args, cpus, options, patience);
       const [record] = parseRecords(result.output.toString('utf8'));
       if (record?.skip !== undefined) {
         throw new UsageError(`${about.name} cannot run under ABI ${options.abi}: ${record.skip}`);
@@ -125,10 +138,10 @@ async function runOnce(
   path: string,
   args: readonly string[],
   cpus: number,
-  { abi, memory }: ScalingOptions,
+  { abi, debugFpu, memory }: ScalingOptions,
   patience?: number,
 ): Promise<RunResult> {
-  const machine = await Machine.boot({ cpus, abi, memory, stdout: 'capture' });
+  const machine = await Machine.boot({ cpus, abi, debugFpu, memory, stdout: 'capture' });
   const timer = patience === undefined ? undefined : setTimeout(() => machine.stop(), patience);
   try {
     return await machine.run(path, args);

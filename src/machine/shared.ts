@@ -2,7 +2,9 @@ import { availableParallelism } from 'node:os';
 import { stampBoot } from '../cpu/clock.js';
 import { CPU_BLOCK_BYTES, CpuState, cpuPointer } from '../cpu/state.js';
 import { createConsole } from '../kernel/console.js';
+import { createFiles } from '../kernel/files/index.js';
 import { createFutexTable } from '../kernel/futex.js';
+import { createMemoryManagement } from '../kernel/memory/boot.js';
 import { ABI_NAMES } from '../kernel/pkeys/names.js';
 import { createRandomSource } from '../kernel/random.js';
 import { createRunQueue } from '../kernel/run-queue.js';
@@ -11,8 +13,6 @@ import { createTasks } from '../kernel/task.js';
 import { MACHINE, Machine, MachineFlag, memoryMap } from '../memory/layout.js';
 import { Memory } from '../memory/memory.js';
 import { createHeapClasses } from '../memory/slab.js';
-import { createFiles } from '../kernel/files/index.js';
-import { createMemoryManagement } from '../kernel/memory/boot.js';
 import type { CheckedOptions } from './options.js';
 
 /** Makes a machine's shared memory, with everything in it that CPUs and scheduler expect; no task yet. */

@@ -8,8 +8,8 @@ import { testCases, toJson, toJunit } from '../verify/report.js';
 import { renderSummary, renderTable } from '../verify/table.js';
 import { agrees } from '../verify/verdicts.js';
 import { renderWitness } from '../verify/witness.js';
-import { UsageError } from './options.js';
 import { machineRunner } from './guest-runner.js';
+import { UsageError } from './options.js';
 
 /** Machines at once: each has two CPUs, and the checks want them to run side by side. */
 const JOBS = 2;

@@ -1,4 +1,3 @@
-import type { MmuCpu } from './mmu-cpu.js';
 import { CpuMode, CpuState, cpuPointer, Interrupt } from '../cpu/state.js';
 import { Frame, MACHINE, MAX_CPUS, Machine } from '../memory/layout.js';
 import { lock, unlock } from '../memory/lock.js';
@@ -7,6 +6,7 @@ import { Root, rootPointer, setRoot } from '../memory/roots.js';
 import { heapAllocate } from '../memory/slab.js';
 import { struct } from '../memory/struct.js';
 import { frameTableEntry } from './frames.js';
+import type { MmuCpu } from './mmu-cpu.js';
 import { waitForCpu, wakeWaiters } from './shootdown.js';
 import { TLB_ENTRIES, TLB_INVALID_PAGE, TlbEntry } from './tlb.js';
 

@@ -1,7 +1,7 @@
-import type { MmuCpu } from './mmu-cpu.js';
 import { CPU_BLOCK_BYTES } from '../cpu/state.js';
 import type { Memory } from '../memory/memory.js';
 import { heapAllocate } from '../memory/slab.js';
+import type { MmuCpu } from './mmu-cpu.js';
 
 /** Number of a CPU that is none of the machine's. */
 export const DETACHED = -1;

@@ -1,7 +1,7 @@
-import type { MmuCpu } from './mmu-cpu.js';
 import type { Memory } from '../memory/memory.js';
 import { heapAllocate } from '../memory/slab.js';
 import { CodeDropper } from './code-drops.js';
+import type { MmuCpu } from './mmu-cpu.js';
 import { createTableOps, type TableOps } from './pte-ops.js';
 import { Shootdown } from './shootdown.js';
 

@@ -1,9 +1,9 @@
-import type { MmuCpu } from './mmu-cpu.js';
 import { CpuMode, CpuState, cpuPointer, Interrupt } from '../cpu/state.js';
 import { MACHINE, MAX_CPUS, Machine } from '../memory/layout.js';
 import type { Memory } from '../memory/memory.js';
 import { hasMutant, Mutant } from '../memory/mutants.js';
 import { AddressSpace, Invalidation, RING_ENTRIES } from './address-space.js';
+import type { MmuCpu } from './mmu-cpu.js';
 
 /**
  * TLB shootdown: after page-table entries have lost rights, changed their key or gone, no CPU may use the old ones.

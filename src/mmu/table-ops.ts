@@ -194,7 +194,17 @@ function protectBody(): Uint8Array {
     c.if().get(wanted).i64(~Pte.writable).op(Op.i64_and).set(wanted).end();
     c.end();
     c.get(wanted).get(old).op(Op.i64_eq).brIf(skip);
+    // A new key alone, of a page that TLBs may have: a store to the high half, which nobody else writes to (the address space's lock
+    // is held; walkers set A and D in the low half, by a compare-exchange of both). A page without A needs the compare-exchange:
+    // a walker that sets A meanwhile has cached the old key, and this entry must then count.
+    c.get(old).op(Op.i32_wrap_i64).get(wanted).op(Op.i32_wrap_i64).op(Op.i32_eq);
+    c.get(old).op(Op.i32_wrap_i64).i32(Pte.accessed).op(Op.i32_and);
+    c.i32(0).op(Op.i32_ne).op(Op.i32_and);
+    c.if();
+    c.get(slot).get(wanted).i64(32).op(Op.i64_shr_u).op(Op.i32_wrap_i64).mem(Op.i32_store, 4);
+    c.else();
     c.get(slot).get(old).get(wanted).atomic(Atomic.i64_rmw_cmpxchg, 3).get(old).op(Op.i64_ne).brIf(retry);
+    c.end();
     // Only what was present and accessed can be in a TLB (walkers set A first), and only losses and keys matter there.
     c.get(old)
       .op(Op.i32_wrap_i64)

@@ -1,10 +1,10 @@
-import type { MmuCpu } from './mmu-cpu.js';
 import { CpuState } from '../cpu/state.js';
 import { type Memory, PAGE_SIZE } from '../memory/memory.js';
 import { hasMutant, Mutant } from '../memory/mutants.js';
 import { heapAllocate } from '../memory/slab.js';
 import { AddressSpace } from './address-space.js';
 import type { Mmu } from './mmu.js';
+import type { MmuCpu } from './mmu-cpu.js';
 import { WALK_CODE, WALK_FAILED } from './user-ops.js';
 import { Access } from './walk.js';
 

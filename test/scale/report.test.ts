@@ -59,13 +59,37 @@ describe('report', () => {
   const result = analyse(ABOUT, [1, 2, 4], ROUNDS, 2);
 
   test('says how many cores there are and marks counts above', () => {
-    const heading = { counts: [1, 2, 4], abi: 'linux', runs: 2, seconds: 0.5 };
+    const heading = { counts: [1, 2, 4], abi: 'linux', debugFpu: false, runs: 2, seconds: 0.5 };
     expect(renderHeading({ ...heading, hostCores: 2 })).toMatch(/^2 host cores; .*marked \*/);
     expect(renderHeading({ ...heading, hostCores: 4 })).toMatch(/^4 host cores, enough/);
     const text = renderResult(result, 2);
     expect(text).toMatch(/4\*.*3\.20 \[3\.20, 3\.20\].*80 % \[80 %, 80 %\]/);
     expect(text).not.toMatch(/2\*/);
     expect(text).toMatch(/σ = .*κ = .*peak/);
+  });
+
+  test('says so when debug clear is on', () => {
+    const heading = { hostCores: 4, counts: [1], abi: 'minimal', runs: 2, seconds: 0.5 };
+    expect(renderHeading({ ...heading, debugFpu: true })).toContain('ABI minimal with debug clear,');
+    expect(renderHeading({ ...heading, debugFpu: false })).not.toContain('debug clear');
+  });
+
+  test('says what other programs took of the host', () => {
+    const disturbed = (otherLoad: number | null) =>
+      renderResult(analyse(ABOUT, [1, 2, 4], ROUNDS, 2, otherLoad), 2);
+    expect(disturbed(1.26)).toMatch(/^disturbed: other programs kept 1\.3 of the 2 host cores busy/m);
+    expect(disturbed(0.02)).not.toContain('disturbed');
+    expect(disturbed(null)).not.toContain('disturbed');
+  });
+
+  test('says when the law does not describe the figures', () => {
+    // No law of this shape falls and rises again.
+    const zigzag = analyse(ABOUT, [1, 2, 3, 4], [[100, 20, 300, 40]], 8);
+    expect(zigzag.law!.misfit).toBeGreaterThan(1);
+    expect(renderResult(zigzag, 8)).toMatch(/describes these figures poorly: off by \d{3} %/);
+    const exact = analyse(ABOUT, [1, 2, 4], [[10, 20, 40]], 8);
+    expect(exact.law!.misfit).toBeCloseTo(0, 9);
+    expect(renderResult(exact, 8)).not.toContain('poorly');
   });
 
   test('the chart has the counts below their columns', () => {
@@ -81,7 +105,8 @@ describe('report', () => {
     const svg = renderSvg([result, result], 2);
     expect(svg).toContain('a&lt;b');
     expect(svg).toContain('for a &amp; b');
-    expect(svg.match(/<circle /g)).toHaveLength(6);
+    // And one in the legend.
+    expect(svg.match(/<circle /g)).toHaveLength(7);
     expect(svg).toContain('above 2 host cores');
     expect(svg).not.toMatch(/NaN|Infinity|undefined/);
     expect(renderSvg([analyse(ABOUT, [2], [[5]], 1)], 1)).not.toMatch(/NaN|Infinity|undefined/);

@@ -28,7 +28,7 @@ test('every workload gives figures, as text, JSON and SVG', () => {
     expect(stdout).toContain(result.name);
     for (const { throughput } of result.counts) expect(throughput.value).toBeGreaterThan(0);
   }
-  expect(readFileSync(svg, 'utf8').match(/<circle /g)).toHaveLength(2 * WORKLOADS.length);
+  expect(readFileSync(svg, 'utf8').match(/<circle /g)).toHaveLength(2 * WORKLOADS.length + 1);
 });
 
 test("a program of the user's, told its number of CPUs", () => {
@@ -42,6 +42,17 @@ test("a program of the user's, told its number of CPUs", () => {
   expect(unit).toBe('runs');
   // A run lasts its warm-up and window at least.
   for (const { throughput } of counts) expect(throughput.value).toBeLessThan(1 / 0.075);
+});
+
+test('debug clear can be measured', () => {
+  const json = scratch.file('clear.json', '');
+  const { status, stdout } = scale(
+    ...['context-switch', '--debug-fpu', '--abi', 'minimal', '--cpus', '1', '--runs', '1'],
+    ...['--seconds', '0.05', '--json', json],
+  );
+  expect(status).toBe(0);
+  expect(stdout).toContain('ABI minimal with debug clear');
+  expect(JSON.parse(readFileSync(json, 'utf8')).debugFpu).toBe(true);
 });
 
 describe('mistakes are one clear line and status 2', () => {

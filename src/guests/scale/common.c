@@ -65,9 +65,10 @@ static u64 work_until(u64 end) {
 }
 
 int scale(int argc, char **argv, const struct scale_workload *workload) {
-  if (argc != 3) return EXIT_USAGE;
+  if (argc != 3 && argc != 4) return EXIT_USAGE;
   u64 threads = parse_number(argv[1]);
   u64 window = parse_seconds(argv[2]);
+  u64 warm_up = argc == 4 ? parse_seconds(argv[3]) : window / 2;
   if (threads < 1 || threads > MAX_SCALE_THREADS) return EXIT_USAGE;
   current = workload;
   total = (u32)threads * (workload->threads_per_cpu ? workload->threads_per_cpu : 1);
@@ -78,8 +79,8 @@ int scale(int argc, char **argv, const struct scale_workload *workload) {
   for (u32 i = 1; i < total; i++) others[i] = thread_start(worker, (void *)(u64)i);
   if (workload->enter) workload->enter(0);
   barrier_wait(&ready);
-  /* Half the window: the machine translates and optimises hot code meanwhile. */
-  u64 began = work_until(clock_nanoseconds() + window / 2);
+  /* The machine translates and optimises hot code meanwhile, on each CPU for itself. */
+  u64 began = work_until(clock_nanoseconds() + warm_up);
   u64 before = operations();
   u64 ended = work_until(began + window);
   u64 made = operations() - before;

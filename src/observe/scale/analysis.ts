@@ -24,6 +24,8 @@ export interface LawResult extends Law {
   readonly peakThroughput: number | null;
   /** Counts that were used for the fit. */
   readonly counts: readonly number[];
+  /** How far the law is off at most at one of them, as a share of the measured throughput. */
+  readonly misfit: number;
   /** Some of them are above the host's cores, so the law includes what sharing cores costs. */
   readonly includesAboveHost: boolean;
 }
@@ -39,14 +41,20 @@ export interface ScaleResult {
   readonly law: LawResult | null;
   /** The measurements: throughputs of each round, in the order of `counts`. */
   readonly rounds: Rounds;
+  /** Cores that other programs kept busy meanwhile, on average; null if unknown. */
+  readonly otherLoad: number | null;
 }
 
-/** Everything that is said about one workload. Counts are ascending. */
+/**
+ * Everything that is said about one workload. Counts are ascending.
+ * @param otherLoad cores that other programs kept busy meanwhile
+ */
 export function analyse(
   about: { readonly name: string; readonly description: string; readonly unit: string },
   counts: readonly number[],
   rounds: Rounds,
   hostCores: number,
+  otherLoad: number | null = null,
 ): ScaleResult {
   const baseline = counts[0];
   const results = counts.map((cpus, i): CountResult => {
@@ -60,7 +68,7 @@ export function analyse(
       efficiency: times(speedUp, baseline / cpus),
     };
   });
-  return { ...about, baseline, counts: results, law: fit(counts, rounds, hostCores), rounds };
+  return { ...about, baseline, counts: results, law: fit(counts, rounds, hostCores), rounds, otherLoad };
 }
 
 function times({ value, interval }: Estimate, factor: number): Estimate {
@@ -77,7 +85,8 @@ function fit(counts: readonly number[], rounds: Rounds, hostCores: number): LawR
   // One point for each count: what differs between rounds is the host, not the law.
   const points = (indices: readonly number[]) =>
     used.map((cpus, i) => ({ cpus, throughput: geometricMean(indices.map((r) => rounds[r][i])).value }));
-  const law = fitLaw(points(rounds.map((_, r) => r)));
+  const measured = points(rounds.map((_, r) => r));
+  const law = fitLaw(measured);
   if (law === null) return null;
   const intervals = bootstrap(rounds.length, (indices) => {
     const drawn = fitLaw(points(indices)) ?? law;
@@ -92,6 +101,9 @@ function fit(counts: readonly number[], rounds: Rounds, hostCores: number): LawR
     peakCpus: Number.isFinite(peak) ? peak : null,
     peakThroughput: Number.isFinite(peak) ? predict(law, peak) : limit,
     counts: used,
+    misfit: Math.max(
+      ...measured.map(({ cpus, throughput }) => Math.abs(predict(law, cpus) / throughput - 1)),
+    ),
     includesAboveHost: used.some((cpus) => cpus > hostCores),
   };
 }

@@ -10,19 +10,20 @@ export interface Circumstances {
   readonly hostCores: number;
   readonly counts: readonly number[];
   readonly abi: string;
+  readonly debugFpu: boolean;
   readonly runs: number;
   /** Of each window; null for a program's whole run. */
   readonly seconds: number | null;
 }
 
 /** The lines in front of all results, ending with a newline. */
-export function renderHeading({ hostCores, counts, abi, runs, seconds }: Circumstances): string {
+export function renderHeading({ hostCores, counts, abi, debugFpu, runs, seconds }: Circumstances): string {
   const window = seconds === null ? 'whole runs of the program' : `${seconds} s each behind a warm-up`;
   const cores = `${hostCores} host core${hostCores === 1 ? '' : 's'}`;
   const above = counts.some((cpus) => cpus > hostCores)
     ? `${cores}; CPU counts marked * are above that: those CPUs take turns on the cores.`
     : `${cores}, enough for every CPU count.`;
-  return `${above}\nABI ${abi}, ${runs} run${runs === 1 ? '' : 's'} of each CPU count, ${window}; [95 % confidence interval].\n`;
+  return `${above}\nABI ${abi}${debugFpu ? ' with debug clear' : ''}, ${runs} run${runs === 1 ? '' : 's'} of each CPU count, ${window}; [95 % confidence interval].\n`;
 }
 
 /** One workload's table, law and chart, ending with a newline. */
@@ -47,10 +48,24 @@ export function renderResult(result: ScaleResult, hostCores: number): string {
   return [
     `\n${pc.bold(result.name)} ${pc.dim(`· ${result.description}`)}`,
     table.toString(),
+    ...describeOtherLoad(result, hostCores),
     ...describeLaw(result, hostCores),
     ...(chart === '' ? [] : [pc.dim(legend), chart.trimEnd()]),
     '',
   ].join('\n');
+}
+
+/** Cores taken by others that are worth a word. */
+const DISTURBING = 0.1;
+/** A law that is off by so much somewhere says little about the peak. */
+const POOR_FIT = 0.25;
+
+function describeOtherLoad({ otherLoad }: ScaleResult, hostCores: number): string[] {
+  if (otherLoad === null || otherLoad < DISTURBING) return [];
+  return [
+    `disturbed: other programs kept ${otherLoad.toFixed(1)} of the ${hostCores} host core${hostCores === 1 ? '' : 's'} busy ` +
+      'meanwhile; the figures are of what they left',
+  ];
 }
 
 function describeLaw({ law, unit, counts }: ScaleResult, hostCores: number): string[] {
@@ -62,6 +77,11 @@ function describeLaw({ law, unit, counts }: ScaleResult, hostCores: number): str
   const lines = [
     `scalability law: contention σ = ${sigma}, coherency κ = ${kappa}; ${describePeak(law, unit)}`,
   ];
+  if (law.misfit > POOR_FIT) {
+    lines.push(
+      `  it describes these figures poorly: off by ${(100 * law.misfit).toFixed(0)} % at one of the CPU counts`,
+    );
+  }
   if (law.includesAboveHost) {
     lines.push(
       `  fitted to ${law.counts.join(', ')} CPUs on ${hostCores} cores: it includes what sharing cores costs; fit as many counts ` +
@@ -80,6 +100,7 @@ export function describePeak(law: LawResult, unit: string): string {
   return `no peak: throughput approaches ${short(law.peakThroughput)} ${unit}/s`;
 }
 
-function coefficient(value: number): string {
+/** A σ or κ, two significant digits. */
+export function coefficient(value: number): string {
   return value === 0 ? '0' : value < 0.001 ? value.toExponential(1) : value.toPrecision(2);
 }

@@ -1,7 +1,7 @@
 /*
  * What the programs under scale/ share: how many operations a second N threads make together.
  *
- *   PROGRAM THREADS SECONDS        SECONDS may have decimals
+ *   PROGRAM THREADS SECONDS [WARM-UP]        both in seconds, may have decimals; WARM-UP is half of SECONDS unless given
  *
  * Record: `E ops=N ns=N`, operations of all threads within a window of at least SECONDS behind a warm-up. The calling thread is
  * one of the THREADS, samples everybody's counters where the window begins and ends, and so measures without stopping them.
