@@ -278,6 +278,34 @@ describe('memory that cannot be accessed', () => {
     expect(kernel.call(2, DENIED - 50, 0)).toBe(-14);
   });
 
+  it('leaves in a pipe what cannot be read into it, a page as a whole', () => {
+    const [read, write] = pipe();
+    expect(kernel.call(WRITE, write, kernel.place('hello'), 5)).toBe(5);
+    expect(kernel.call(READ, read, DENIED, 5)).toBe(-14);
+    expect(kernel.call(READ, read, DENIED - 2, 5)).toBe(-14);
+    const buffer = kernel.place(new Uint8Array(10));
+    expect(kernel.call(READ, read, buffer, 10)).toBe(5);
+    expect(text(buffer, 5)).toBe('hello');
+    const pages = Uint8Array.from({ length: 8192 }, (_, i) => i >>> 8);
+    expect(kernel.call(WRITE, write, kernel.place(pages), 8192)).toBe(8192);
+    expect(kernel.call(READ, read, DENIED - 5000, 8192)).toBe(4096);
+    expect(kernel.call(READ, read, kernel.place(new Uint8Array(8192)), 8192)).toBe(4096);
+  });
+
+  it('makes other readers of the pipe wait for one that copies, and lets them have what that leaves', () => {
+    const [read, write] = pipe();
+    const [one, two] = [kernel.place(new Uint8Array(5)), kernel.place(new Uint8Array(5))];
+    expect(kernel.call(WRITE, write, kernel.place('hello'), 5)).toBe(5);
+    let other: Sleeper | null = null;
+    kernel.whileCopying = () => {
+      kernel.whileCopying = () => undefined;
+      other = new Sleeper([READ, read, two, 5]);
+    };
+    expect(kernel.call(READ, read, one, 3)).toBe(3);
+    expect(other!.resume()).toBe(2);
+    expect([text(one, 3), text(two, 2)]).toEqual(['hel', 'lo']);
+  });
+
   it('loses nothing of a pipe that is written from it', () => {
     const [read, write] = pipe();
     kernel.user.set(Buffer.from('tail'), DENIED - USER - 4);

@@ -34,6 +34,8 @@ export class TestKernel {
   readonly user = new Uint8Array(USER_BYTES);
   readonly output: string[] = ['', '', ''];
   time = 0;
+  /** Called before bytes are copied to user memory. */
+  whileCopying: () => void = () => undefined;
   private used = 0;
 
   constructor(cwd: string) {
@@ -87,15 +89,20 @@ export class TestKernel {
         readInto: (target: Uint8Array, address: number) =>
           this.copy(address, target.length, (from, to) => target.set(from, to)),
         writeFrom: (address: number, source: Uint8Array) =>
-          this.copy(address, source.length, (to, from) => to.set(source.subarray(from, from + to.length))),
+          this.copyOut(address, source.length, (to, from) => to.set(source.subarray(from, from + to.length))),
         copyInSome: (pointer: number, address: number, length: number) =>
           this.copy(address, length, (from, to) => memory.u8.set(from, pointer + to)),
         copyOutSome: (address: number, pointer: number, length: number) =>
-          this.copy(address, length, (to, from) =>
+          this.copyOut(address, length, (to, from) =>
             to.set(memory.u8.subarray(pointer + from, pointer + from + to.length)),
           ),
       },
     } as unknown as KernelCpu;
+  }
+
+  private copyOut(address: number, length: number, run: (part: Uint8Array, at: number) => void): number {
+    this.whileCopying();
+    return this.copy(address, length, run);
   }
 
   private copy(address: number, length: number, run: (part: Uint8Array, at: number) => void): number {

@@ -21,6 +21,8 @@ const Pipe = struct({
   /** Index of the first byte, and number of bytes. */
   start: 'i32',
   count: 'i32',
+  /** 1 while a reader copies bytes to user memory, which it takes out of the ring only when they have arrived. */
+  reading: 'i32',
   data: 'u32',
   readQueue: { bytes: WaitQueue.size, align: 4 },
   writeQueue: { bytes: WaitQueue.size, align: 4 },
@@ -86,6 +88,10 @@ releaseObject[FileKind.pipe] = (memory, file) => {
   if (unused) freePipe(memory, pipe);
 };
 
+/**
+ * A reader copies without the lock; `reading` keeps other readers away meanwhile. They sleep in readQueue; the reader wakes them when
+ * it has cleared `reading`, under the lock under which they saw it. It never sleeps in between.
+ */
 export function readPipe(k: KernelCpu, file: number, to: UserBuffer): number {
   const { memory } = k;
   const pipe = memory.loadU32(file + File.object);
@@ -94,10 +100,12 @@ export function readPipe(k: KernelCpu, file: number, to: UserBuffer): number {
   lock(memory, pipe + Pipe.lock);
   if (k.wakeReason !== WakeReason.none) leaveQueue(memory, pipe + Pipe.readQueue, k.task);
   const available = memory.load32(pipe + Pipe.count);
-  if (available === 0) {
+  const reading = memory.load32(pipe + Pipe.reading) !== 0;
+  if (available === 0 || reading) {
     let result = 0;
-    if (memory.load32(pipe + Pipe.writers) === 0) result = 0;
-    else if (fileFlags(memory, file) & Open.NONBLOCK) result = -Errno.EAGAIN;
+    // As short as another reader's copy is, a descriptor that doesn't block waits for it.
+    if (!reading && memory.load32(pipe + Pipe.writers) === 0) result = 0;
+    else if (!reading && fileFlags(memory, file) & Open.NONBLOCK) result = -Errno.EAGAIN;
     else if (k.wakeReason === WakeReason.signal) result = -Restart.ERESTARTSYS;
     else result = sleepOn(k, pipe + Pipe.readQueue, Infinity);
     unlock(memory, pipe + Pipe.lock);
@@ -109,12 +117,20 @@ export function readPipe(k: KernelCpu, file: number, to: UserBuffer): number {
   const first = Math.min(count, CAPACITY - start);
   buffer.set(memory.u8.subarray(data + start, data + start + first));
   buffer.set(memory.u8.subarray(data, data + count - first), first);
-  memory.store32(pipe + Pipe.start, (start + count) % CAPACITY);
-  memory.store32(pipe + Pipe.count, available - count);
-  wakeQueueLocked(memory, pipe + Pipe.writeQueue);
+  memory.store32(pipe + Pipe.reading, 1);
   unlock(memory, pipe + Pipe.lock);
-  wakePollers(memory);
-  return to.push(buffer.subarray(0, count)) || -Errno.EFAULT;
+  const copied = to.push(buffer.subarray(0, count));
+  // What lies in one page of Linux's pipe is read as a whole or, for want of memory to put it, not at all.
+  const taken = copied < count ? copied - (copied % PIPE_BUF) : count;
+  lock(memory, pipe + Pipe.lock);
+  memory.store32(pipe + Pipe.reading, 0);
+  memory.store32(pipe + Pipe.start, (start + taken) % CAPACITY);
+  memory.store32(pipe + Pipe.count, memory.load32(pipe + Pipe.count) - taken);
+  wakeQueueLocked(memory, pipe + Pipe.readQueue);
+  if (taken > 0) wakeQueueLocked(memory, pipe + Pipe.writeQueue);
+  unlock(memory, pipe + Pipe.lock);
+  if (taken > 0) wakePollers(memory);
+  return taken || -Errno.EFAULT;
 }
 
 /** What a blocked writer has written so far is in Task.scratch[0] while it sleeps. */
