@@ -10,6 +10,7 @@ import type { KernelCpu } from '../kernel/kernel-cpu.js';
 import { Mm } from '../kernel/memory/mm-layout.js';
 import { debugClearApplies } from '../kernel/pkeys/debug-clear.js';
 import { CpuSlot, cpuSlot, interruptCpu } from '../kernel/run-queue.js';
+import { setHostSystem } from '../kernel/files/host-system.js';
 import { createKernelCpu, type HostServices } from '../kernel/services.js';
 import { signalName } from '../kernel/signal/numbers.js';
 import { Task, Tasks, TaskState, tasksPointer, WakeReason } from '../kernel/task.js';
@@ -29,6 +30,7 @@ import { Cpu } from '../translate/cpu.js';
 import { Engine } from '../translate/engine.js';
 import { SeededAccesses, SeededCpu, type SwitchDecider } from './accesses.js';
 import { type FailureKind, type RunOutcome, type SeededOptions, SKIPPED } from './options.js';
+import { type HostRecording, type HostState, RecordedHost } from './recorded-host.js';
 import { SeededServices } from './seeded-services.js';
 import { MemorySnapshot } from './snapshot.js';
 import type { StepKind, TraceStep } from './trace.js';
@@ -77,6 +79,7 @@ interface Snapshot {
   readonly scheduler: SchedulerState;
   readonly ready: readonly number[];
   readonly clock: readonly [number, number];
+  readonly host: HostState;
   readonly output: number;
   readonly thread: number;
 }
@@ -134,10 +137,14 @@ export class SeededMachine implements SwitchDecider {
   /** The outcome of a program that never had a second thread. */
   private alone: RunOutcome | null = null;
 
-  /** @param strace whether to log system calls to standard error while `quiet` is false */
+  /**
+   * @param strace whether to log system calls to standard error while `quiet` is false
+   * @param host what the program is told about its host
+   */
   constructor(
     readonly options: SeededOptions,
     strace = false,
+    private readonly host = new RecordedHost(),
   ) {
     const { cpus, abi, debugFpu, machineSeed, mutants } = options;
     const checked = {
@@ -151,6 +158,7 @@ export class SeededMachine implements SwitchDecider {
     };
     const memory = createSharedMemory({ ...checked, stdout: 'capture', stdin: new Uint8Array(0) });
     this.memory = memory;
+    setHostSystem(memory, this.host);
     memory.store32(MACHINE + Machine.seeded, 1);
     memory.f64[(MACHINE + Machine.bootRealtime) >>> 3] = BOOT_REALTIME;
     this.accesses = new SeededAccesses(memory, this, options.memoryModel === 'tso');
@@ -231,6 +239,11 @@ export class SeededMachine implements SwitchDecider {
     this.accesses.limit = options.bounds.steps;
     this.loop(() => this.snapshot !== null);
     if (this.snapshot === null) this.alone = this.outcome();
+  }
+
+  /** What the program has been told about its host so far. */
+  get recording(): HostRecording {
+    return this.host.recording;
   }
 
   /** Whether the program has ever more than one thread: otherwise there is nothing to schedule. */
@@ -593,6 +606,7 @@ export class SeededMachine implements SwitchDecider {
       scheduler: this.scheduler.state(),
       ready: this.queue.tasks,
       clock: this.clock.state,
+      host: this.host.save(),
       output: this.pieces.length,
       thread: this.thread,
     };
@@ -602,7 +616,7 @@ export class SeededMachine implements SwitchDecider {
 
   private restore(): void {
     const { cpus, accesses, snapshot } = this;
-    const { memory, loops, pkrus, mms, threads, scheduler, ready, clock, output, thread } = snapshot!;
+    const { memory, loops, pkrus, mms, threads, scheduler, ready, clock, host, output, thread } = snapshot!;
     const masks = memory.codeMasks();
     for (const frame of masks.keys()) if (!memory.has(frame)) this.codeChanged = true;
     memory.restore();
@@ -621,6 +635,7 @@ export class SeededMachine implements SwitchDecider {
     this.scheduler.restore(scheduler);
     this.queue.tasks = ready;
     this.clock.state = clock;
+    this.host.restore(host);
     this.pieces.length = output;
     this.outputBytes = this.pieces.reduce((sum, piece) => sum + piece.length, 0);
     this.notes = [];
