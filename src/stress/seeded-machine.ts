@@ -3,7 +3,7 @@ import type { CpuHooks, GuestCpu } from '../cpu/guest-cpu.js';
 import { CpuState, cpuPointer, Gpr, Interrupt } from '../cpu/state.js';
 import { mayRunOn } from '../kernel/affinity.js';
 import { putInput } from '../kernel/console.js';
-import { CpuLoop, type CpuLoopState, type KernelServices, Slice } from '../kernel/cpu-loop.js';
+import { CpuLoop, type CpuLoopState, Slice } from '../kernel/cpu-loop.js';
 import { startProgram } from '../kernel/exec.js';
 import { stopMachine } from '../kernel/exit.js';
 import type { KernelCpu } from '../kernel/kernel-cpu.js';
@@ -23,6 +23,7 @@ import { AddressSpace } from '../mmu/address-space.js';
 import type { Mmu } from '../mmu/mmu.js';
 import { Scheduler, type SchedulerState } from '../scheduler/scheduler.js';
 import type { Schedule } from '../scheduler/seeded/index.js';
+import { TIME } from '../scheduler/seeded/shared-objects.js';
 import { RandomSchedule } from '../scheduler/seeded/random.js';
 import { RoundRobinSchedule } from '../scheduler/seeded/round-robin.js';
 import { ReadyQueue } from '../scheduler/seeded/ready-queue.js';
@@ -132,7 +133,7 @@ export class SeededMachine implements SwitchDecider {
   private threads = 1;
   private failure: FailureKind | null = null;
   private pieces: Uint8Array[] = [];
-  private outputBytes = 0;
+  outputBytes = 0;
   private notes: string[] = [];
   /** The outcome of a program that never had a second thread. */
   private alone: RunOutcome | null = null;
@@ -165,6 +166,7 @@ export class SeededMachine implements SwitchDecider {
     this.engine = new Engine(memory, this.accesses);
     this.accesses.connect(this.engine.runtime, this.engine.pkru);
     this.accesses.keyOf = (address) => this.keyOf(address);
+    this.accesses.translate = (address) => this.translate(address);
     this.clock = new VirtualClock(
       memory,
       Array.from({ length: cpus }, (_, id) => cpuPointer(id)),
@@ -193,7 +195,8 @@ export class SeededMachine implements SwitchDecider {
     const { k, mmu } = made;
     const seeded = new SeededCpu(memory, id, k.cpu.base);
     this.accesses.cpus.push(seeded);
-    const services: KernelServices = new SeededServices(made.services, this.accesses, seeded, this);
+    const services = new SeededServices(made.services, this.accesses, seeded, this);
+    k.user.watcher = services;
     const loop = new CpuLoop(k, services, options.bounds.instructions);
     this.cpus.push({ k, mmu, loop, seeded });
   }
@@ -210,6 +213,10 @@ export class SeededMachine implements SwitchDecider {
           const mm = memory.loadU32(cpu.base + CpuState.mm);
           if (mm !== 0 && memory.load32(mm + Mm.copyOnWrite) !== 0) accesses.drainAll();
           return hooks.pageFault(cpu);
+        },
+        now: (cpu) => {
+          accesses.dependence?.touches(accesses.current.thread, TIME, true);
+          return hooks.now(cpu);
         },
         codeWritten: (cpu, frame) => {
           this.codeChanged = true;
@@ -268,12 +275,18 @@ export class SeededMachine implements SwitchDecider {
     const { accesses, options } = this;
     accesses.trace = trace;
     accesses.watching = true;
+    accesses.dependence = schedule.dependence ?? null;
     accesses.limit = Math.min(options.bounds.steps, this.until);
     this.refresh();
     const { thread, candidates } = this;
     this.next = candidates.length > 1 ? this.choose(thread, candidates, false) : candidates[0];
     this.count(this.next, thread);
     this.loop(() => false);
+    if (accesses.dependence !== null) {
+      this.refresh();
+      accesses.dependence.ends(this.candidates);
+      accesses.dependence = null;
+    }
     return this.outcome();
   }
 
@@ -362,6 +375,16 @@ export class SeededMachine implements SwitchDecider {
   }
 
   // --- for reports -------------------------------------------------------------------------------------------------------
+
+  /** Where an address lies; 0 if nowhere. */
+  private translate(address: number): number {
+    const { mmu, k } = this.cpus[this.accesses.current.id];
+    if (k.mm === 0) return 0;
+    const root = this.memory.load32(k.mm + Mm.space + AddressSpace.root);
+    if (mmu.ops.entry(root, address - (address % PAGE_SIZE), mmu.scratch) === 0) return 0;
+    const entry = this.memory.load32(mmu.scratch);
+    return ((entry & -PAGE_SIZE) | (address % PAGE_SIZE)) >>> 0;
+  }
 
   private keyOf(address: number): number {
     const { mmu, k } = this.cpus[this.accesses.current.id];
@@ -469,7 +492,10 @@ export class SeededMachine implements SwitchDecider {
   goesOn(_cpu: SeededCpu, kind: StepKind): boolean {
     if (this.changed) this.refresh();
     const { candidates, thread } = this;
-    if (candidates.length < 2) return true;
+    if (candidates.length < 2) {
+      this.accesses.dependence?.passes(thread);
+      return true;
+    }
     this.streak++;
     if (kind === 'pause') this.pauses++;
     const yields = this.yielded || this.pauses >= PAUSES || this.streak > PATIENCE;
