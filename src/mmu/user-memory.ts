@@ -54,6 +54,11 @@ export class UserMemory {
     this.ignorePkru = hasMutant(this.memory, Mutant.kernelCopiesIgnorePkru);
   }
 
+  /** Kernel memory whose contents mean nothing between two calls. */
+  get scratch(): { readonly pointer: number; readonly bytes: number } {
+    return { pointer: this.staging, bytes: STAGING_BYTES + WORD };
+  }
+
   private get mm(): number {
     return this.memory.loadU32(this.base + CpuState.mm);
   }

@@ -81,6 +81,7 @@ interface Snapshot {
   readonly ready: readonly number[];
   readonly clock: readonly [number, number];
   readonly host: HostState;
+  readonly instructions: number;
   readonly output: number;
   readonly thread: number;
 }
@@ -258,9 +259,19 @@ export class SeededMachine implements SwitchDecider {
     return this.snapshot !== null;
   }
 
-  /** Bytes that are restored before each run. */
+  /** Bytes of the snapshot. */
   get snapshotBytes(): number {
     return this.snapshot?.memory.bytes ?? 0;
+  }
+
+  /** Bytes of it that the last run began with restoring. */
+  get restoredBytes(): number {
+    return this.snapshot?.memory.restored ?? 0;
+  }
+
+  /** Guest instructions of the last run, from the second thread's start on. */
+  get instructions(): number {
+    return this.clock.instructions - (this.snapshot?.instructions ?? 0);
   }
 
   /**
@@ -624,7 +635,11 @@ export class SeededMachine implements SwitchDecider {
     }
     const { cpus, accesses } = this;
     this.snapshot = {
-      memory: new MemorySnapshot(this.memory),
+      memory: new MemorySnapshot(
+        this.memory,
+        this.memory.loadU32(mm + Mm.space + AddressSpace.root),
+        cpus.map(({ k }) => k.user.scratch),
+      ),
       loops: cpus.map(({ loop }) => loop.state()),
       pkrus: cpus.map(({ k }) => k.cpu.pkru),
       mms: cpus.map(({ k }) => k.mm),
@@ -633,6 +648,7 @@ export class SeededMachine implements SwitchDecider {
       ready: this.queue.tasks,
       clock: this.clock.state,
       host: this.host.save(),
+      instructions: this.clock.instructions,
       output: this.pieces.length,
       thread: this.thread,
     };
