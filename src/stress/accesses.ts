@@ -6,6 +6,7 @@ import type { RuntimeExports } from '../translate/runtime.js';
 import { type SharedAccess, SwitchPoint } from '../translate/shared-access.js';
 import type { Dependence } from '../scheduler/seeded/schedule.js';
 import { GRANULE, granuleAt, pageAt } from '../scheduler/seeded/shared-objects.js';
+import { copyBytes, firstWord } from './bytes.js';
 import { StoreBuffer } from './store-buffer.js';
 import { KIND_NUMBER, type StepKind, TraceHash, type TraceStep } from './trace.js';
 import { Visibility } from './visibility.js';
@@ -163,7 +164,7 @@ export class SeededAccesses implements SharedAccess {
         this.buffers(at, size, pointer);
         cpu.buffer.push(at, pointer, size, bounce, this.order++);
       } else {
-        this.memory.u8.copyWithin(pointer, bounce, bounce + size);
+        copyBytes(this.memory, pointer, bounce, size);
         this.touches(at, size, true, pointer);
       }
     }
@@ -185,7 +186,7 @@ export class SeededAccesses implements SharedAccess {
     const index = this.enter(cpu);
     if (index < cpu.replayed) {
       const kept = this.again(cpu, index);
-      this.memory.u8.copyWithin(bounce, kept, kept + size);
+      copyBytes(this.memory, bounce, kept, size);
       return bounce;
     }
     const at = Number(address);
@@ -333,7 +334,7 @@ export class SeededAccesses implements SharedAccess {
 
   private keep(cpu: SeededCpu, index: number, pointer: number, size: number): void {
     if (!this.several || index >= LOGGED) return;
-    this.memory.u8.copyWithin(cpu.log + index * LINE, pointer, pointer + size);
+    copyBytes(this.memory, cpu.log + index * LINE, pointer, size);
   }
 
   /** The switch point before an access. */
@@ -415,7 +416,7 @@ export class SeededAccesses implements SharedAccess {
       rip: 0,
       address,
       size,
-      value: littleEndian(bytes, 0, size),
+      value: littleEndian(this.memory.u8, bytes, size),
       key: 0,
       pkru: 0,
       visible: true,
@@ -440,10 +441,7 @@ export class SeededAccesses implements SharedAccess {
   ): void {
     this.steps[cpu.thread] = this.stepsOf(cpu.thread) + 1;
     if (++this.step > this.limit) this.decider.overrun();
-    const { u8 } = this.memory;
-    let value = 0;
-    for (let i = 0; i < size && i < 4; i++) value |= u8[pointer + i] << (8 * i);
-    this.hash.add(KIND_NUMBER[kind], cpu.thread, address, value);
+    this.hash.add(KIND_NUMBER[kind], cpu.thread, address, firstWord(this.memory, pointer, size));
     if (this.trace === null) return;
     this.trace.push({
       step: this.step,
@@ -453,7 +451,7 @@ export class SeededAccesses implements SharedAccess {
       rip: this.memory.loadNumber(cpu.base + CpuState.rip),
       address,
       size,
-      value: littleEndian(u8, pointer, size),
+      value: littleEndian(this.memory.u8, pointer, size),
       key: size > 0 ? this.keyOf(address) : 0,
       pkru: (this.pkruGlobal.value as number) >>> 0,
       visible,

@@ -460,7 +460,10 @@ export class SeededMachine implements SwitchDecider {
   /** The task that a CPU has loaded, or is about to load; 0 for none. */
   private taskOn(id: number): number {
     const { memory } = this;
-    return memory.loadU32(cpuSlot(memory, id) + CpuSlot.next) || this.cpus[id].loop.state().task;
+    return (
+      memory.loadU32(cpuSlot(memory, id) + CpuSlot.next) ||
+      memory.loadU32(this.cpus[id].k.cpu.base + CpuState.task)
+    );
   }
 
   private threadOn(id: number): number {
@@ -468,23 +471,27 @@ export class SeededMachine implements SwitchDecider {
     return task === 0 ? -1 : this.memory.load32(task + Task.tid) - this.firstTid;
   }
 
-  /** Loaded tasks that sleep, with their deadlines. */
-  private *sleepers(): Generator<{ task: number; deadline: number }> {
+  /** The task that a CPU has loaded if it sleeps, or 0. */
+  private sleeperOn(id: number): number {
     const { memory } = this;
-    for (let id = 0; id < this.cpus.length; id++) {
-      const { task } = this.cpus[id].loop.state();
-      if (task === 0) continue;
-      const word = loadWord(memory, task);
-      const state = stateOf(word);
-      if ((state !== TaskState.Asleep && state !== TaskState.Parked) || cpuOf(word) !== id) continue;
-      yield { task, deadline: memory.f64[(task + Task.deadline) >>> 3] };
-    }
+    const task = memory.loadU32(this.cpus[id].k.cpu.base + CpuState.task);
+    if (task === 0) return 0;
+    const word = loadWord(memory, task);
+    const state = stateOf(word);
+    return (state === TaskState.Asleep || state === TaskState.Parked) && cpuOf(word) === id ? task : 0;
+  }
+
+  private deadlineOf(task: number): number {
+    return this.memory.f64[(task + Task.deadline) >>> 3];
   }
 
   private wakeSleepers(): void {
-    const { now } = this.clock;
-    for (const { task, deadline } of this.sleepers()) {
-      if (deadline <= now) wake(this.memory, task, WakeReason.timeout);
+    let now = -1;
+    for (let id = 0; id < this.cpus.length; id++) {
+      const task = this.sleeperOn(id);
+      if (task === 0 || this.deadlineOf(task) === Infinity) continue;
+      if (now < 0) now = this.clock.now;
+      if (this.deadlineOf(task) <= now) wake(this.memory, task, WakeReason.timeout);
     }
   }
 
@@ -492,7 +499,10 @@ export class SeededMachine implements SwitchDecider {
   private skipIdleTime(): boolean {
     const before = this.clock.now;
     let next = before + this.scheduler.step() * 1e6;
-    for (const { deadline } of this.sleepers()) next = Math.min(next, deadline);
+    for (let id = 0; id < this.cpus.length; id++) {
+      const task = this.sleeperOn(id);
+      if (task !== 0) next = Math.min(next, this.deadlineOf(task));
+    }
     if (next === Infinity) return false;
     this.clock.skipTo(Math.max(next, before + 1));
     return true;
