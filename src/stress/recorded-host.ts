@@ -334,8 +334,9 @@ const NO_ATTRIBUTES: Attributes = {
 
 type Out = Record<string, string | number>;
 
+/** Without the time of the last access, which looking changes: as on a volume mounted with noatime. */
 function attributesOut(attributes: Attributes): Out {
-  const out = Object.entries(attributes).map(([name, value]) => [
+  const out = Object.entries({ ...attributes, atimeNs: attributes.mtimeNs }).map(([name, value]) => [
     name,
     typeof value === 'bigint' ? String(value) : value,
   ]);
