@@ -4,7 +4,8 @@ import { describeTrace } from './interleaving.js';
 import type { RunOutcome } from './options.js';
 import { RecordedHost } from './recorded-host.js';
 import { readReplay } from './replay-file.js';
-import { SeededMachine, type ThreadState } from './seeded-machine.js';
+import type { ThreadState } from './inspection.js';
+import { SeededMachine } from './seeded-machine.js';
 import { describeFailure } from './stress.js';
 import type { TraceStep } from './trace.js';
 
