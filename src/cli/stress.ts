@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import cliProgress from 'cli-progress';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AbiName } from '../kernel/pkeys/names.js';
@@ -23,6 +23,7 @@ interface StressFlags {
   steps?: number;
   replay: string;
   json?: string;
+  stdin?: string;
 }
 
 /** "60s", "10m" in seconds. */
@@ -60,6 +61,7 @@ export function stressCommand(): Command {
     .addOption(
       new Option('--steps <n>', 'steps of a run after which it counts as stuck').argParser(parseCount),
     )
+    .option('--stdin <file>', 'standard input of the program, recorded for replay; none unless given')
     .option('--keep-going', 'count further failures after the first', false)
     .option('--replay <file>', 'where to write the first failure', 'europa-replay.json')
     .option('--json <file>', 'write the result as JSON')
@@ -77,8 +79,9 @@ async function stress(words: readonly string[], flags: StressFlags): Promise<num
   const bounds = flags.steps === undefined ? {} : { steps: flags.steps };
   const bar = progressBar();
   try {
-    const { for: seconds, json: file, steps: _steps, ...options } = flags;
-    const request = { ...options, seconds, target: targets[0] ?? null, program, bounds, mutants: 0 };
+    const { for: seconds, json: file, steps: _steps, stdin: input, ...options } = flags;
+    const stdin = input === undefined ? undefined : readInput(input);
+    const request = { ...options, seconds, stdin, target: targets[0] ?? null, program, bounds, mutants: 0 };
     const { json, lines } = await runStress(request, bar?.show);
     bar?.stop();
     process.stdout.write(`${lines.join('\n')}\n`);
@@ -86,6 +89,14 @@ async function stress(words: readonly string[], flags: StressFlags): Promise<num
     return json.failures.length > 0 ? 1 : 0;
   } finally {
     bar?.stop();
+  }
+}
+
+function readInput(path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new UsageError(`${path}: cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
 }
 

@@ -1,4 +1,3 @@
-import { fstatSync, realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 import { CpuState, Gpr } from '../cpu/state.js';
 import { initImage } from '../cpu/xsave.js';
@@ -7,6 +6,7 @@ import { loadProgram } from '../loader/load.js';
 import { LoadError } from '../loader/load-error.js';
 import { MACHINE, Machine } from '../memory/layout.js';
 import type { Mmu } from '../mmu/mmu.js';
+import { hostOf } from './files/host-system.js';
 import { createTable, openStandardFiles, setProgram } from './files/index.js';
 import type { KernelCpu } from './kernel-cpu.js';
 import { createMm, loadTarget, mapVdso, setHeap } from './memory/index.js';
@@ -27,8 +27,6 @@ export interface ProgramStart {
 /** Bytes of the largest signal frame: ucontext and siginfo, XSAVE image with its magic, alignment (fpu__get_fpstate_size). */
 const SIGNAL_FRAME_BYTES = 1376;
 
-const NOBODY = 65534;
-
 /**
  * Makes the machine's first process from a program and starts it. Runs on a CPU, which need not be the one that runs it.
  * @returns what to add to the addresses of the program's symbols
@@ -40,18 +38,19 @@ export function startProgram(k: KernelCpu, mmu: Mmu, start: ProgramStart): numbe
   const tooSmall = () => new LoadError(path, 'does not fit into the memory of the machine (raise --memory)');
   const mm = createMm(mmu);
   if (mm === 0) throw tooSmall();
-  const ids = {
-    uid: process.getuid?.() ?? NOBODY,
-    euid: process.geteuid?.() ?? NOBODY,
-    gid: process.getgid?.() ?? NOBODY,
-    egid: process.getegid?.() ?? NOBODY,
-  };
+  const host = hostOf(memory);
+  const { uid, euid, gid, egid, cwd, umask } = host.identity();
+  const ids = { uid, euid, gid, egid };
   const random = new Uint8Array(16);
   randomBytes(memory, random);
   const file = ProgramFile.open(path);
   try {
-    const { dev, ino } = fstatSync(file.fd);
-    const identity = { device: dev, inode: ino, path: realpathSync(path) };
+    const { dev, ino } = host.attributes(Buffer.from(path), true);
+    const identity = {
+      device: Number(dev),
+      inode: Number(ino),
+      path: host.realpath(Buffer.from(path)).toString('utf8'),
+    };
     const vdso = mapVdso(mmu, mm);
     const loaded = loadProgram(loadTarget(mmu, mm, identity), file, {
       argv: [path, ...start.args],
@@ -63,7 +62,7 @@ export function startProgram(k: KernelCpu, mmu: Mmu, start: ProgramStart): numbe
       minSigStack: SIGNAL_FRAME_BYTES,
       ...(vdso === 0 ? {} : { vdso }),
     });
-    const table = createTable(memory, process.cwd(), process.umask());
+    const table = createTable(memory, cwd, umask);
     const task = createTask(memory);
     if (table === 0 || task === 0 || !openStandardFiles(memory, table)) throw tooSmall();
     if (!setProgram(memory, table, loaded)) throw tooSmall();

@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs';
 import { CpuState } from '../cpu/state.js';
 import { PAGE_SIZE } from '../memory/memory.js';
 import { framesTotal, framesUsed } from '../mmu/frames.js';
 import { TASK_SIZE } from '../loader/elf.js';
 import { Errno } from './errno.js';
+import { hostOf } from './files/host-system.js';
 import { readUser, writeUser } from './files/links.js';
 import { UserBuffer } from './files/user-buffer.js';
 import { NODENAME, RELEASE, VERSION } from './files/version.js';
@@ -191,24 +191,9 @@ const getIds = (real: number, effective: number) => (k: KernelCpu, r: number, e:
   putWords(k, e, Int32Array.of(id(effective)(k))) ||
   putWords(k, s, Int32Array.of(id(effective)(k)));
 
-/** The host user's supplementary groups. Node adds the effective group to its list, so Linux is asked directly. */
-function supplementaryGroups(): number[] {
-  try {
-    const line = /^Groups:(.*)$/m.exec(readFileSync('/proc/self/status', 'latin1'));
-    if (line)
-      return line[1]
-        .split(' ')
-        .map((word) => word.trim())
-        .filter(Boolean)
-        .map(Number);
-  } catch {
-    // No Linux host.
-  }
-  return process.getgroups?.() ?? [];
-}
-
+/** The host user's supplementary groups. */
 function getgroups(k: KernelCpu, size: number, list: number): number {
-  const groups = supplementaryGroups();
+  const { groups } = hostOf(k.memory).identity();
   if (size < 0) return -Errno.EINVAL;
   if (size === 0) return groups.length;
   if (size < groups.length) return -Errno.EINVAL;

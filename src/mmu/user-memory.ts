@@ -11,6 +11,14 @@ import { Access } from './walk.js';
 /** Serves a fault of the kernel at a user address: true if the access is worth another try. */
 export type KernelFault = (mm: number, address: number, access: number, pkru: number) => boolean;
 
+/** Who wants to know what system calls do with user memory. */
+export interface UserWatcher {
+  /** User memory has been read. */
+  read(address: number, length: number): void;
+  /** User memory has been written to. */
+  wrote(address: number, length: number): void;
+}
+
 /** Shared memory is copied in words, or else byte by byte (20 times slower): if both sides are aligned alike. */
 const WORD = 8;
 
@@ -25,6 +33,7 @@ const STAGING_BYTES = 64 << 10;
  * Addresses are numbers; `pointer` is kernel memory.
  */
 export class UserMemory {
+  watcher: UserWatcher | null = null;
   private readonly memory: Memory;
   private readonly cpu: MmuCpu;
   private readonly base: number;
@@ -43,6 +52,11 @@ export class UserMemory {
     this.staging = heapAllocate(this.memory, STAGING_BYTES + WORD);
     if (this.staging === 0) throw new Error('the kernel heap has no room for copies of user memory');
     this.ignorePkru = hasMutant(this.memory, Mutant.kernelCopiesIgnorePkru);
+  }
+
+  /** Kernel memory whose contents mean nothing between two calls. */
+  get scratch(): { readonly pointer: number; readonly bytes: number } {
+    return { pointer: this.staging, bytes: STAGING_BYTES + WORD };
   }
 
   private get mm(): number {
@@ -72,6 +86,7 @@ export class UserMemory {
     while (done < length && this.serve(mm, root, address + done, Access.read, pkru, 1)) {
       done += mmu.ops.copyIn(base, root, address + done, pointer + done, length - done, pkru);
     }
+    this.watcher?.read(address, done);
     return done;
   }
 
@@ -83,6 +98,7 @@ export class UserMemory {
     while (done < length && this.serve(mm, root, address + done, Access.write, pkru, length - done)) {
       done += mmu.ops.copyOut(base, root, address + done, pointer + done, length - done, pkru);
     }
+    this.watcher?.wrote(address, done);
     return done;
   }
 
@@ -95,6 +111,7 @@ export class UserMemory {
     while (done < length && this.serve(mm, root, address + done, Access.write, pkru, length - done)) {
       done += mmu.ops.clear(base, root, address + done, 0, length - done, pkru);
     }
+    this.watcher?.wrote(address, done);
     return done;
   }
 
@@ -228,6 +245,8 @@ export class UserMemory {
     while (!mmu.ops.exchange(base, root, address, expected, value, pkru, word)) {
       if (!faults || !this.serve(mm, root, address, Access.write, pkru, 4)) return -1;
     }
+    this.watcher?.read(address, 4);
+    this.watcher?.wrote(address, 4);
     return memory.u32[word >>> 2];
   }
 
@@ -235,7 +254,9 @@ export class UserMemory {
   peekU32(address: number): number {
     const { mmu, base, mm, word, memory } = this;
     const root = memory.load32(mm + AddressSpace.root);
-    return mmu.ops.copyIn(base, root, address, word, 4, this.pkru) === 4 ? memory.u32[word >>> 2] : -1;
+    if (mmu.ops.copyIn(base, root, address, word, 4, this.pkru) !== 4) return -1;
+    this.watcher?.read(address, 4);
+    return memory.u32[word >>> 2];
   }
 
   /** Makes the page of an address accessible if that is possible: false if the access would end in EFAULT. */

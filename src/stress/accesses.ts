@@ -4,6 +4,9 @@ import { type Memory, PAGE_SHIFT, PAGE_SIZE } from '../memory/memory.js';
 import { heapAllocate } from '../memory/slab.js';
 import type { RuntimeExports } from '../translate/runtime.js';
 import { type SharedAccess, SwitchPoint } from '../translate/shared-access.js';
+import type { Dependence } from '../scheduler/seeded/schedule.js';
+import { GRANULE, granuleAt, pageAt } from '../scheduler/seeded/shared-objects.js';
+import { copyBytes, firstWord } from './bytes.js';
 import { StoreBuffer } from './store-buffer.js';
 import { KIND_NUMBER, type StepKind, TraceHash, type TraceStep } from './trace.js';
 import { Visibility } from './visibility.js';
@@ -68,12 +71,16 @@ export class SeededAccesses implements SharedAccess {
   several = false;
   /** Whether steps are watched: from the second thread's first step on. */
   watching = false;
+  /** Is told what threads share, if it is not null. */
+  dependence: Dependence | null = null;
   /** Collects steps if it is not null. */
   trace: TraceStep[] | null = null;
   /** More steps than this end the run. */
   limit = Infinity;
   /** The key of the page at an address, for traces. */
   keyOf: (address: number) => number = () => 0;
+  /** Where an address of the program's lies in memory; 0 if nowhere. */
+  translate: (address: number) => number = () => 0;
   private readonly steps: number[] = [];
   private order = 0;
   private runtime!: RuntimeExports &
@@ -118,6 +125,7 @@ export class SeededAccesses implements SharedAccess {
     let pointer = this.runtime.load(base, address, size) >>> 0;
     if (pointer === 0) return 0;
     if (visible) this.conflicts(cpu, pointer, size, Infinity);
+    this.touches(at, size, false, pointer);
     const { buffer } = cpu;
     if (buffer.stores.length > 0) {
       // An access across pages has been copied from memory already; real processors wait for their stores there, too.
@@ -144,27 +152,32 @@ export class SeededAccesses implements SharedAccess {
     if (visible && !this.goesOn(cpu, index, 'store')) return 0;
     const bounce = base + CpuState.bounce;
     if (!this.buffered || !this.several || cpu.locked || crosses(at, size)) {
-      this.drain(cpu);
-      if (this.runtime.store(base, address, size) === 0) return 0;
+      if (!this.storeAtOnce(cpu, address, size)) return 0;
     } else {
       const pointer = this.runtime.modify(base, address, size) >>> 0;
       if (pointer === 0) return 0;
       if (this.hasCode(pointer)) {
-        this.drain(cpu);
-        if (this.runtime.store(base, address, size) === 0) return 0;
-      } else if (visible) {
-        if (cpu.buffer.full) this.commit(cpu);
-        cpu.buffer.push(at, pointer, size, bounce, this.order++);
-      } else if (cpu.buffer.upTo(pointer, size) > 0) {
+        if (!this.storeAtOnce(cpu, address, size)) return 0;
+      } else if (visible || cpu.buffer.upTo(pointer, size) > 0) {
         // What nobody else looks at need not wait, unless an older store to the same bytes does.
+        if (cpu.buffer.full) this.commit(cpu);
+        this.buffers(at, size, pointer);
         cpu.buffer.push(at, pointer, size, bounce, this.order++);
       } else {
-        this.memory.u8.copyWithin(pointer, bounce, bounce + size);
+        copyBytes(this.memory, pointer, bounce, size);
+        this.touches(at, size, true, pointer);
       }
     }
     this.note(cpu, 'store', at, size, bounce, visible);
     this.keep(cpu, index, bounce, size);
     return 1;
+  }
+
+  private storeAtOnce(cpu: SeededCpu, address: bigint, size: number): boolean {
+    this.drain(cpu);
+    if (this.runtime.store(cpu.base, address, size) === 0) return false;
+    this.touches(Number(address), size, true);
+    return true;
   }
 
   modify(base: number, address: bigint, size: number): number {
@@ -173,7 +186,7 @@ export class SeededAccesses implements SharedAccess {
     const index = this.enter(cpu);
     if (index < cpu.replayed) {
       const kept = this.again(cpu, index);
-      this.memory.u8.copyWithin(bounce, kept, kept + size);
+      copyBytes(this.memory, bounce, kept, size);
       return bounce;
     }
     const at = Number(address);
@@ -183,6 +196,7 @@ export class SeededAccesses implements SharedAccess {
     const pointer = this.runtime.modify(base, address, size) >>> 0;
     if (pointer === 0) return 0;
     if (visible) this.conflicts(cpu, pointer, size, Infinity);
+    this.touches(at, size, false, pointer);
     if (pointer !== bounce) cpu.buffer.read(pointer, size, bounce);
     this.note(cpu, 'load', at, size, bounce, visible);
     this.keep(cpu, index, bounce, size);
@@ -201,6 +215,7 @@ export class SeededAccesses implements SharedAccess {
     const pointer = this.runtime.modify(base, address, size) >>> 0;
     if (pointer === 0) return 0;
     if (visible) this.conflicts(cpu, pointer, size, Infinity);
+    this.touches(at, size, true, pointer);
     this.note(cpu, 'locked', at, size, pointer, visible);
     return pointer;
   }
@@ -248,6 +263,32 @@ export class SeededAccesses implements SharedAccess {
     cpu.locked = false;
   }
 
+  /**
+   * The running thread uses memory that others may use.
+   * @param pointer where it is, if that is known; not used for accesses that cross pages
+   */
+  touches(address: number, size: number, writes: boolean, pointer = 0): void {
+    const { dependence, current } = this;
+    if (dependence === null) return;
+    const first = crosses(address, size) ? 0 : pointer;
+    for (let done = 0; done < size; ) {
+      const at = first === 0 ? this.translate(address + done) : first + done;
+      dependence.touches(current.thread, granuleAt(at), writes);
+      if (done === 0 || (address + done) % PAGE_SIZE < GRANULE)
+        dependence.touches(current.thread, pageAt(address + done), false);
+      done += GRANULE - ((address + done) % GRANULE);
+    }
+  }
+
+  private buffers(address: number, size: number, pointer: number): void {
+    const { dependence, current } = this;
+    if (dependence === null) return;
+    dependence.touches(current.thread, pageAt(address), false);
+    const last = granuleAt(pointer + size - 1);
+    for (let granule = granuleAt(pointer); granule <= last; granule++)
+      dependence.buffers(current.thread, granule, this.order);
+  }
+
   /** Makes all stores of a CPU visible. */
   drain(cpu: SeededCpu): void {
     while (cpu.buffer.stores.length > 0) this.commit(cpu);
@@ -293,7 +334,7 @@ export class SeededAccesses implements SharedAccess {
 
   private keep(cpu: SeededCpu, index: number, pointer: number, size: number): void {
     if (!this.several || index >= LOGGED) return;
-    this.memory.u8.copyWithin(cpu.log + index * LINE, pointer, pointer + size);
+    copyBytes(this.memory, cpu.log + index * LINE, pointer, size);
   }
 
   /** The switch point before an access. */
@@ -307,7 +348,10 @@ export class SeededAccesses implements SharedAccess {
       this.decider.overrun();
       return this.leave(cpu, index);
     }
-    if (!this.several || index >= LOGGED) return true;
+    if (!this.several || index >= LOGGED) {
+      this.dependence?.passes(cpu.thread);
+      return true;
+    }
     this.points++;
     return this.decider.goesOn(cpu, kind) || this.leave(cpu, index);
   }
@@ -356,8 +400,14 @@ export class SeededAccesses implements SharedAccess {
   }
 
   private commitOldest(cpu: SeededCpu): void {
-    const { pointer, size, address, bytes } = cpu.buffer.stores[0];
+    const { pointer, size, address, bytes, order } = cpu.buffer.stores[0];
     cpu.buffer.commit();
+    const { dependence, current } = this;
+    if (dependence !== null) {
+      const last = granuleAt(pointer + size - 1);
+      for (let granule = granuleAt(pointer); granule <= last; granule++)
+        dependence.commits(current.thread, cpu.thread, granule, order);
+    }
     this.trace?.push({
       step: this.step,
       kind: 'commit',
@@ -366,7 +416,7 @@ export class SeededAccesses implements SharedAccess {
       rip: 0,
       address,
       size,
-      value: littleEndian(bytes, 0, size),
+      value: littleEndian(this.memory.u8, bytes, size),
       key: 0,
       pkru: 0,
       visible: true,
@@ -391,10 +441,7 @@ export class SeededAccesses implements SharedAccess {
   ): void {
     this.steps[cpu.thread] = this.stepsOf(cpu.thread) + 1;
     if (++this.step > this.limit) this.decider.overrun();
-    const { u8 } = this.memory;
-    let value = 0;
-    for (let i = 0; i < size && i < 4; i++) value |= u8[pointer + i] << (8 * i);
-    this.hash.add(KIND_NUMBER[kind], cpu.thread, address, value);
+    this.hash.add(KIND_NUMBER[kind], cpu.thread, address, firstWord(this.memory, pointer, size));
     if (this.trace === null) return;
     this.trace.push({
       step: this.step,
@@ -404,7 +451,7 @@ export class SeededAccesses implements SharedAccess {
       rip: this.memory.loadNumber(cpu.base + CpuState.rip),
       address,
       size,
-      value: littleEndian(u8, pointer, size),
+      value: littleEndian(this.memory.u8, pointer, size),
       key: size > 0 ? this.keyOf(address) : 0,
       pkru: (this.pkruGlobal.value as number) >>> 0,
       visible,

@@ -1,4 +1,5 @@
 import type { MemoryModel, RunOutcome, SeededOptions } from './options.js';
+import type { HostRecording } from './recorded-host.js';
 
 export type { MemoryModel };
 
@@ -28,6 +29,8 @@ export type StressJob =
       readonly schedule: string;
       readonly seed: number;
       readonly run: number;
+      /** What the run was told about its host. */
+      readonly recording: HostRecording;
     };
 
 /** What an exploring worker tells about now and then. */
@@ -63,9 +66,14 @@ export interface Explored {
   /** Seconds spent on runs, without the machine's start. */
   readonly seconds: number;
   readonly notes: readonly string[];
+  readonly recording: HostRecording;
 }
 
 /** Why a job could not be done, for the user. */
 export interface Refused {
-  readonly loadError: { readonly path: string; readonly reason: string };
+  readonly refused: {
+    readonly error: 'load' | 'host';
+    readonly path: string;
+    readonly reason: string;
+  };
 }

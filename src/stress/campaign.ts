@@ -3,7 +3,9 @@ import { Piscina } from 'piscina';
 import { LoadError } from '../loader/load-error.js';
 import { compiledFile } from '../machine/package-file.js';
 import type { Explored, Failure, Progress, Refused, StressJob } from './campaign-types.js';
+import { HostRefusal } from './host-refusal.js';
 import type { SeededOptions } from './options.js';
+import { differences } from './recorded-host.js';
 import type { Explained } from './worker.js';
 
 export interface CampaignOptions {
@@ -42,7 +44,7 @@ const NO_RUN = 0x7fff_ffff;
 /**
  * Tries schedules on machines of their own, one a worker, until one fails or the campaign is over. Which failure is the first
  * depends on the seed alone, not on how the workers share the runs.
- * @throws LoadError
+ * @throws LoadError, HostRefusal
  */
 export async function runCampaign(options: CampaignOptions): Promise<CampaignResult> {
   const { machine, schedule, seed, keepGoing } = options;
@@ -103,8 +105,9 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
     let explained: Explained | null = null;
     if (counted.length > 0) {
       const { run } = counted[0];
+      const { recording } = parts.find(({ failures: own }) => own.includes(counted[0]))!;
       explained = await accepted<Explained>(
-        pool.run({ kind: 'minimise', options: machine, schedule, seed, run } satisfies StressJob),
+        pool.run({ kind: 'minimise', options: machine, schedule, seed, run, recording } satisfies StressJob),
       );
     }
     return {
@@ -116,7 +119,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
       guarantee: guaranteeOf(parts),
       skipped: parts.reduce((sum, part) => sum + part.skipped, 0),
       concurrent: parts.every((part) => part.concurrent),
-      notes: parts.flatMap((part) => part.notes).filter((note, i, all) => all.indexOf(note) === i),
+      notes: notesOf(parts),
       explained,
     };
   } finally {
@@ -129,9 +132,20 @@ function guaranteeOf(parts: readonly Explored[]): string | null {
   return [...parts].sort((a, b) => b.runs - a.runs)[0].guarantee;
 }
 
+/** What the machines had to say, and what of the host has changed between the workers' looks at it. */
+function notesOf(parts: readonly Explored[]): string[] {
+  const changed = parts.slice(1).flatMap((part) => differences(parts[0].recording, part.recording));
+  const notes = [
+    ...parts.flatMap((part) => part.notes),
+    ...changed.map((what) => `${what}: has changed between runs; only a replay shows the same again`),
+  ];
+  return [...new Set(notes)];
+}
+
 async function accepted<T>(task: Promise<T | Refused>): Promise<T> {
   const result = await task;
-  const refused = result as Partial<Refused>;
-  if (refused.loadError) throw new LoadError(refused.loadError.path, refused.loadError.reason);
-  return result as T;
+  const { refused } = result as Partial<Refused>;
+  if (!refused) return result as T;
+  const { error, path, reason } = refused;
+  throw error === 'load' ? new LoadError(path, reason) : new HostRefusal(path, reason);
 }

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { UsageError } from '../machine/options.js';
 import type { Decisions } from '../scheduler/seeded/listed.js';
 import type { RunOutcome, SeededOptions } from './options.js';
+import type { HostRecording } from './recorded-host.js';
 
 /** Everything it takes to make a run again: a JSON file. */
 export interface ReplayFile {
@@ -13,6 +14,8 @@ export interface ReplayFile {
   /** Where the run was found. */
   readonly found: { readonly schedule: string; readonly seed: number; readonly run: number };
   readonly decisions: Decisions;
+  /** What the program was told about its host: files that it has read, and the like. */
+  readonly host: HostRecording;
   readonly outcome: Pick<RunOutcome, 'kind' | 'exitCode' | 'signal' | 'traceHash' | 'switches'>;
 }
 
@@ -42,7 +45,12 @@ export function readReplay(path: string): ReplayFile {
   } catch {
     throw new UsageError(`${path}: is no replay file`);
   }
-  if (replay?.europa !== 1 || !replay.options?.path || !Array.isArray(replay.decisions?.switches)) {
+  if (
+    replay?.europa !== 1 ||
+    !replay.options?.path ||
+    !Array.isArray(replay.decisions?.switches) ||
+    !replay.host?.files
+  ) {
     throw new UsageError(`${path}: is no replay file`);
   }
   let hash: string;

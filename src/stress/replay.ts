@@ -2,8 +2,10 @@ import { ListedSchedule } from '../scheduler/seeded/listed.js';
 import { SymbolTable } from '../loader/symbols.js';
 import { describeTrace } from './interleaving.js';
 import type { RunOutcome } from './options.js';
+import { RecordedHost } from './recorded-host.js';
 import { readReplay } from './replay-file.js';
-import { SeededMachine, type ThreadState } from './seeded-machine.js';
+import type { ThreadState } from './inspection.js';
+import { SeededMachine } from './seeded-machine.js';
 import { describeFailure } from './stress.js';
 import type { TraceStep } from './trace.js';
 
@@ -24,10 +26,10 @@ export interface ReplayReport {
   readonly lines: readonly string[];
 }
 
-/** Makes a recorded run again. @throws UsageError, LoadError */
+/** Makes a recorded run again. @throws UsageError, LoadError, HostRefusal */
 export function runReplay({ file, times, trace, strace, until }: ReplayRequest): ReplayReport {
   const replay = readReplay(file);
-  const machine = new SeededMachine(replay.options, strace);
+  const machine = new SeededMachine(replay.options, strace, new RecordedHost(replay.host, true));
   machine.boot();
   machine.learn();
   machine.quiet = false;

@@ -1,27 +1,24 @@
 import { writeSync } from 'node:fs';
 import type { CpuHooks, GuestCpu } from '../cpu/guest-cpu.js';
-import { CpuState, cpuPointer, Gpr, Interrupt } from '../cpu/state.js';
-import { mayRunOn } from '../kernel/affinity.js';
+import { CpuState, cpuPointer, Interrupt } from '../cpu/state.js';
 import { putInput } from '../kernel/console.js';
-import { CpuLoop, type CpuLoopState, type KernelServices, Slice } from '../kernel/cpu-loop.js';
+import { CpuLoop, type CpuLoopState, Slice } from '../kernel/cpu-loop.js';
 import { startProgram } from '../kernel/exec.js';
 import { stopMachine } from '../kernel/exit.js';
-import type { KernelCpu } from '../kernel/kernel-cpu.js';
 import { Mm } from '../kernel/memory/mm-layout.js';
 import { debugClearApplies } from '../kernel/pkeys/debug-clear.js';
-import { CpuSlot, cpuSlot, interruptCpu } from '../kernel/run-queue.js';
+import { interruptCpu } from '../kernel/run-queue.js';
+import { setHostSystem } from '../kernel/files/host-system.js';
 import { createKernelCpu, type HostServices } from '../kernel/services.js';
 import { signalName } from '../kernel/signal/numbers.js';
-import { Task, Tasks, TaskState, tasksPointer, WakeReason } from '../kernel/task.js';
 import { expireRealTimers } from '../kernel/time.js';
-import { cpuOf, loadWord, stateOf, wake } from '../kernel/wait.js';
 import { createSharedMemory } from '../machine/shared.js';
 import { MACHINE, Machine } from '../memory/layout.js';
-import { type Memory, PAGE_SIZE } from '../memory/memory.js';
+import type { Memory } from '../memory/memory.js';
 import { AddressSpace } from '../mmu/address-space.js';
-import type { Mmu } from '../mmu/mmu.js';
 import { Scheduler, type SchedulerState } from '../scheduler/scheduler.js';
 import type { Schedule } from '../scheduler/seeded/index.js';
+import { TIME } from '../scheduler/seeded/shared-objects.js';
 import { RandomSchedule } from '../scheduler/seeded/random.js';
 import { RoundRobinSchedule } from '../scheduler/seeded/round-robin.js';
 import { ReadyQueue } from '../scheduler/seeded/ready-queue.js';
@@ -29,7 +26,10 @@ import { Cpu } from '../translate/cpu.js';
 import { Engine } from '../translate/engine.js';
 import { SeededAccesses, SeededCpu, type SwitchDecider } from './accesses.js';
 import { type FailureKind, type RunOutcome, type SeededOptions, SKIPPED } from './options.js';
+import { type HostRecording, type HostState, RecordedHost } from './recorded-host.js';
+import { keyAt, type ThreadState, threadState, translate } from './inspection.js';
 import { SeededServices } from './seeded-services.js';
+import { type LoadedCpu, Threads } from './threads.js';
 import { MemorySnapshot } from './snapshot.js';
 import type { StepKind, TraceStep } from './trace.js';
 import { VirtualClock } from './virtual-clock.js';
@@ -48,26 +48,6 @@ const BOOT_REALTIME = 1_577_836_800_000;
 
 const CLEAN_EXIT = new Set([0, SKIPPED]);
 
-/** A thread as `inspect` shows it. */
-export interface ThreadState {
-  readonly thread: number;
-  readonly cpu: number;
-  readonly rip: number;
-  readonly pkru: number;
-  readonly registers: Readonly<Record<string, bigint>>;
-  /** Words from RSP on. */
-  readonly stack: readonly bigint[];
-}
-
-const STACK_WORDS = 16;
-
-interface Loaded {
-  readonly k: KernelCpu;
-  readonly mmu: Mmu;
-  readonly loop: CpuLoop;
-  readonly seeded: SeededCpu;
-}
-
 interface Snapshot {
   readonly memory: MemorySnapshot;
   readonly loops: readonly CpuLoopState[];
@@ -77,6 +57,8 @@ interface Snapshot {
   readonly scheduler: SchedulerState;
   readonly ready: readonly number[];
   readonly clock: readonly [number, number];
+  readonly host: HostState;
+  readonly instructions: number;
   readonly output: number;
   readonly thread: number;
 }
@@ -99,18 +81,14 @@ export class SeededMachine implements SwitchDecider {
   /** Addresses of the instructions at which runs have switched so far. */
   readonly switchPoints = new Set<number>();
   private readonly engine: Engine;
-  private readonly cpus: Loaded[] = [];
+  private readonly cpus: LoadedCpu[] = [];
+  private readonly threads: Threads;
   private readonly clock: VirtualClock;
   private readonly scheduler: Scheduler;
   private readonly queue: ReadyQueue;
-  private readonly firstTid: number;
   private schedule: Schedule | null = null;
   private snapshot: Snapshot | null = null;
-  /** Threads that can run, ascending, and the CPU of each (−1: it has none). */
-  private candidates: number[] = [];
-  private readonly cpuOfThread: number[] = [];
-  private readonly taskOfThread: number[] = [];
-  /** Whether `candidates` may be out of date. */
+  /** Whether what is known of the threads may be out of date. */
   private changed = true;
   /** The thread that runs, or ran last; and the one chosen to run next, −1 for none. */
   private thread = 0;
@@ -126,18 +104,21 @@ export class SeededMachine implements SwitchDecider {
   private yielded = false;
   private switches = 0;
   private preemptions = 0;
-  private threads = 1;
   private failure: FailureKind | null = null;
   private pieces: Uint8Array[] = [];
-  private outputBytes = 0;
+  outputBytes = 0;
   private notes: string[] = [];
   /** The outcome of a program that never had a second thread. */
   private alone: RunOutcome | null = null;
 
-  /** @param strace whether to log system calls to standard error while `quiet` is false */
+  /**
+   * @param strace whether to log system calls to standard error while `quiet` is false
+   * @param host what the program is told about its host
+   */
   constructor(
     readonly options: SeededOptions,
     strace = false,
+    private readonly host = new RecordedHost(),
   ) {
     const { cpus, abi, debugFpu, machineSeed, mutants } = options;
     const checked = {
@@ -151,12 +132,14 @@ export class SeededMachine implements SwitchDecider {
     };
     const memory = createSharedMemory({ ...checked, stdout: 'capture', stdin: new Uint8Array(0) });
     this.memory = memory;
+    setHostSystem(memory, this.host);
     memory.store32(MACHINE + Machine.seeded, 1);
     memory.f64[(MACHINE + Machine.bootRealtime) >>> 3] = BOOT_REALTIME;
     this.accesses = new SeededAccesses(memory, this, options.memoryModel === 'tso');
     this.engine = new Engine(memory, this.accesses);
     this.accesses.connect(this.engine.runtime, this.engine.pkru);
-    this.accesses.keyOf = (address) => this.keyOf(address);
+    this.accesses.keyOf = (address) => keyAt(this.currentCpu, address);
+    this.accesses.translate = (address) => translate(this.currentCpu, address);
     this.clock = new VirtualClock(
       memory,
       Array.from({ length: cpus }, (_, id) => cpuPointer(id)),
@@ -165,7 +148,7 @@ export class SeededMachine implements SwitchDecider {
     const timers = { expire: (now: number) => expireRealTimers(memory, now) };
     const clears = (mm: number) => debugClearApplies(memory, mm);
     this.scheduler = new Scheduler(memory, this.clock, this.queue, timers, clears);
-    this.firstTid = memory.load32(tasksPointer(memory) + Tasks.nextPid);
+    this.threads = new Threads(memory, this.cpus, this.clock, this.scheduler, this.queue);
     for (let id = 0; id < cpus; id++) this.addCpu(id);
   }
 
@@ -185,7 +168,8 @@ export class SeededMachine implements SwitchDecider {
     const { k, mmu } = made;
     const seeded = new SeededCpu(memory, id, k.cpu.base);
     this.accesses.cpus.push(seeded);
-    const services: KernelServices = new SeededServices(made.services, this.accesses, seeded, this);
+    const services = new SeededServices(made.services, this.accesses, seeded, this);
+    k.user.watcher = services;
     const loop = new CpuLoop(k, services, options.bounds.instructions);
     this.cpus.push({ k, mmu, loop, seeded });
   }
@@ -202,6 +186,10 @@ export class SeededMachine implements SwitchDecider {
           const mm = memory.loadU32(cpu.base + CpuState.mm);
           if (mm !== 0 && memory.load32(mm + Mm.copyOnWrite) !== 0) accesses.drainAll();
           return hooks.pageFault(cpu);
+        },
+        now: (cpu) => {
+          accesses.dependence?.touches(accesses.current.thread, TIME, true);
+          return hooks.now(cpu);
         },
         codeWritten: (cpu, frame) => {
           this.codeChanged = true;
@@ -233,14 +221,29 @@ export class SeededMachine implements SwitchDecider {
     if (this.snapshot === null) this.alone = this.outcome();
   }
 
+  /** What the program has been told about its host so far. */
+  get recording(): HostRecording {
+    return this.host.recording;
+  }
+
   /** Whether the program has ever more than one thread: otherwise there is nothing to schedule. */
   get concurrent(): boolean {
     return this.snapshot !== null;
   }
 
-  /** Bytes that are restored before each run. */
+  /** Bytes of the snapshot. */
   get snapshotBytes(): number {
     return this.snapshot?.memory.bytes ?? 0;
+  }
+
+  /** Bytes of it that the last run began with restoring. */
+  get restoredBytes(): number {
+    return this.snapshot?.memory.restored ?? 0;
+  }
+
+  /** Guest instructions of the last run, from the second thread's start on. */
+  get instructions(): number {
+    return this.clock.instructions - (this.snapshot?.instructions ?? 0);
   }
 
   /**
@@ -255,12 +258,19 @@ export class SeededMachine implements SwitchDecider {
     const { accesses, options } = this;
     accesses.trace = trace;
     accesses.watching = true;
+    accesses.dependence = schedule.dependence ?? null;
     accesses.limit = Math.min(options.bounds.steps, this.until);
     this.refresh();
-    const { thread, candidates } = this;
+    const { thread } = this;
+    const { candidates } = this.threads;
     this.next = candidates.length > 1 ? this.choose(thread, candidates, false) : candidates[0];
     this.count(this.next, thread);
     this.loop(() => false);
+    if (accesses.dependence !== null) {
+      this.refresh();
+      accesses.dependence.ends(this.threads.candidates);
+      accesses.dependence = null;
+    }
     return this.outcome();
   }
 
@@ -292,18 +302,18 @@ export class SeededMachine implements SwitchDecider {
     for (;;) {
       if (this.memory.load32(MACHINE + Machine.stopping) !== 0 || done()) return;
       this.refresh();
-      if (this.candidates.length === 0) {
-        if (this.skipIdleTime()) continue;
+      if (this.threads.candidates.length === 0) {
+        if (this.threads.skipIdleTime()) continue;
         this.fail('deadlock');
         return;
       }
       let thread = this.next;
       this.next = -1;
-      if (thread < 0 || !this.candidates.includes(thread)) {
+      if (thread < 0 || !this.threads.candidates.includes(thread)) {
         thread =
-          this.candidates.length > 1 && this.schedule
-            ? this.choose(-1, this.candidates, false)
-            : this.candidates[0];
+          this.threads.candidates.length > 1 && this.schedule
+            ? this.choose(-1, this.threads.candidates, false)
+            : this.threads.candidates[0];
         this.count(thread, -1);
       }
       this.slice(thread);
@@ -312,10 +322,10 @@ export class SeededMachine implements SwitchDecider {
 
   /** Gives a thread its CPU until that leaves guest code for good, or has to give way. */
   private slice(thread: number): void {
-    let id = this.cpuOfThread[thread];
-    const task = this.taskOfThread[thread];
+    let id = this.threads.cpuOf(thread);
+    const task = this.threads.taskOf(thread);
     if (id < 0) {
-      id = this.victim(task);
+      id = this.threads.victim(task, this.thread);
       this.queue.prefer(task);
       if (this.cpus[id].loop.mayRun()) interruptCpu(this.memory, id, Interrupt.reschedule);
       const { seeded } = this.cpus[id];
@@ -328,7 +338,7 @@ export class SeededMachine implements SwitchDecider {
       if (this.decided.delete(thread)) this.cpus[id].seeded.decided = true;
     }
     const { loop, seeded } = this.cpus[id];
-    seeded.thread = this.threadOn(id);
+    seeded.thread = this.threads.threadOn(id);
     this.accesses.current = seeded;
     this.changed = true;
     const end = loop.runSlice();
@@ -341,122 +351,42 @@ export class SeededMachine implements SwitchDecider {
     if (this.leave) this.takeSnapshot();
   }
 
-  /** The CPU that makes room for a task that has none. */
-  private victim(task: number): number {
-    const own = this.cpuOfThread[this.thread];
-    if (own >= 0 && mayRunOn(this.memory, task, own)) return own;
-    return this.cpus.findIndex((_, id) => mayRunOn(this.memory, task, id));
-  }
-
   // --- for reports -------------------------------------------------------------------------------------------------------
-
-  private keyOf(address: number): number {
-    const { mmu, k } = this.cpus[this.accesses.current.id];
-    if (k.mm === 0) return 0;
-    const root = this.memory.load32(k.mm + Mm.space + AddressSpace.root);
-    if (mmu.ops.entry(root, address - (address % PAGE_SIZE), mmu.scratch) === 0) return 0;
-    return (this.memory.load32(mmu.scratch + 4) >>> 27) & 15;
-  }
 
   /** "mov eax,[rdi]", as the program has it at the moment. */
   disassemble(rip: number): string {
-    return this.cpus[this.accesses.current.id].k.cpu.describeInstruction(rip)?.text ?? '?';
+    return this.currentCpu.k.cpu.describeInstruction(rip)?.text ?? '?';
   }
 
-  /** Registers, PKRU and the top of the stack of every thread that has a CPU. */
+  /** The state of every thread that has a CPU. */
   inspect(): ThreadState[] {
-    return this.cpus.flatMap(({ k, loop }, id) => {
-      if (loop.state().task === 0) return [];
-      const registers = Object.fromEntries(
-        Object.entries(Gpr).map(([name, number]) => [
-          name,
-          k.memory.u64[(k.cpu.base + CpuState.gpr + 8 * number) >>> 3],
-        ]),
-      );
-      const stack: bigint[] = [];
-      for (let i = 0; i < STACK_WORDS; i++) {
-        const word = k.user.readBytes(k.stackPointer + 8 * i, 8);
-        if (word === null) break;
-        stack.push(Buffer.from(word).readBigUInt64LE());
-      }
-      return [{ thread: this.threadOn(id), cpu: id, rip: k.rip, pkru: k.cpu.pkru, registers, stack }];
-    });
+    return this.cpus
+      .filter(({ k }) => k.task !== 0)
+      .map((cpu) => threadState(cpu, this.threads.threadOn(cpu.k.cpu.id)));
   }
 
-  // --- who can run -------------------------------------------------------------------------------------------------------
+  private get currentCpu(): LoadedCpu {
+    return this.cpus[this.accesses.current.id];
+  }
 
-  /** Lets the scheduler place tasks, and finds out who can run. */
+  /** Finds out who can run. */
   private refresh(): void {
-    const { memory } = this;
     this.changed = false;
-    this.wakeSleepers();
-    this.scheduler.step();
-    this.candidates.length = 0;
-    for (let id = 0; id < this.cpus.length; id++) {
-      if (this.cpus[id].loop.mayRun()) this.add(this.taskOn(id), id);
-    }
-    for (const task of this.queue.tasks) this.add(task, -1);
-    this.candidates.sort((a, b) => a - b);
-    const tasks = tasksPointer(memory);
-    if (memory.load32(tasks + Tasks.taskCount) > this.options.bounds.threads) this.fail('thread-bound');
-    this.threads = Math.max(this.threads, memory.load32(tasks + Tasks.nextPid) - this.firstTid);
-    this.accesses.several = this.candidates.length > 1;
-  }
-
-  private add(task: number, cpu: number): void {
-    const thread = this.memory.load32(task + Task.tid) - this.firstTid;
-    this.candidates.push(thread);
-    this.cpuOfThread[thread] = cpu;
-    this.taskOfThread[thread] = task;
-  }
-
-  /** The task that a CPU has loaded, or is about to load; 0 for none. */
-  private taskOn(id: number): number {
-    const { memory } = this;
-    return memory.loadU32(cpuSlot(memory, id) + CpuSlot.next) || this.cpus[id].loop.state().task;
-  }
-
-  private threadOn(id: number): number {
-    const task = this.taskOn(id);
-    return task === 0 ? -1 : this.memory.load32(task + Task.tid) - this.firstTid;
-  }
-
-  /** Loaded tasks that sleep, with their deadlines. */
-  private *sleepers(): Generator<{ task: number; deadline: number }> {
-    const { memory } = this;
-    for (let id = 0; id < this.cpus.length; id++) {
-      const { task } = this.cpus[id].loop.state();
-      if (task === 0) continue;
-      const word = loadWord(memory, task);
-      const state = stateOf(word);
-      if ((state !== TaskState.Asleep && state !== TaskState.Parked) || cpuOf(word) !== id) continue;
-      yield { task, deadline: memory.f64[(task + Task.deadline) >>> 3] };
-    }
-  }
-
-  private wakeSleepers(): void {
-    const { now } = this.clock;
-    for (const { task, deadline } of this.sleepers()) {
-      if (deadline <= now) wake(this.memory, task, WakeReason.timeout);
-    }
-  }
-
-  /** Nobody can run: goes on to the next deadline. @returns false if there is none */
-  private skipIdleTime(): boolean {
-    const before = this.clock.now;
-    let next = before + this.scheduler.step() * 1e6;
-    for (const { deadline } of this.sleepers()) next = Math.min(next, deadline);
-    if (next === Infinity) return false;
-    this.clock.skipTo(Math.max(next, before + 1));
-    return true;
+    this.threads.refresh();
+    if (this.threads.count > this.options.bounds.threads) this.fail('thread-bound');
+    this.accesses.several = this.threads.candidates.length > 1;
   }
 
   // --- decisions ---------------------------------------------------------------------------------------------------------
 
   goesOn(_cpu: SeededCpu, kind: StepKind): boolean {
     if (this.changed) this.refresh();
-    const { candidates, thread } = this;
-    if (candidates.length < 2) return true;
+    const { thread } = this;
+    const { candidates } = this.threads;
+    if (candidates.length < 2) {
+      this.accesses.dependence?.passes(thread);
+      return true;
+    }
     this.streak++;
     if (kind === 'pause') this.pauses++;
     const yields = this.yielded || this.pauses >= PAUSES || this.streak > PATIENCE;
@@ -525,9 +455,7 @@ export class SeededMachine implements SwitchDecider {
     // Who knows whom it has woken: the next switch point looks.
     this.changed = this.accesses.several = true;
     if (number === SCHED_YIELD) this.yielded = true;
-    const { memory } = this;
-    if (this.snapshot === null && memory.load32(tasksPointer(memory) + Tasks.taskCount) > 1)
-      this.leave = true;
+    if (this.snapshot === null && this.threads.count > 1) this.leave = true;
   }
 
   /** Whether guest code is to be left for good, whatever it was left for. */
@@ -564,7 +492,7 @@ export class SeededMachine implements SwitchDecider {
       preemptions: this.preemptions,
       steps: accesses.step,
       points: accesses.points,
-      threads: this.threads,
+      threads: this.threads.most,
       output: Buffer.concat(this.pieces).toString('utf8'),
       notes: this.notes,
     };
@@ -575,7 +503,7 @@ export class SeededMachine implements SwitchDecider {
   private takeSnapshot(): void {
     this.leave = false;
     this.refresh();
-    const mm = this.cpus[this.cpuOfThread[this.thread]].k.mm;
+    const mm = this.cpus[this.threads.cpuOf(this.thread)].k.mm;
     // Every CPU has the address space: taking it later would drop the translations, which are everybody's.
     for (const { k, mmu } of this.cpus) {
       if (k.mm !== 0) continue;
@@ -585,7 +513,11 @@ export class SeededMachine implements SwitchDecider {
     }
     const { cpus, accesses } = this;
     this.snapshot = {
-      memory: new MemorySnapshot(this.memory),
+      memory: new MemorySnapshot(
+        this.memory,
+        this.memory.loadU32(mm + Mm.space + AddressSpace.root),
+        cpus.map(({ k }) => k.user.scratch),
+      ),
       loops: cpus.map(({ loop }) => loop.state()),
       pkrus: cpus.map(({ k }) => k.cpu.pkru),
       mms: cpus.map(({ k }) => k.mm),
@@ -593,6 +525,8 @@ export class SeededMachine implements SwitchDecider {
       scheduler: this.scheduler.state(),
       ready: this.queue.tasks,
       clock: this.clock.state,
+      host: this.host.save(),
+      instructions: this.clock.instructions,
       output: this.pieces.length,
       thread: this.thread,
     };
@@ -602,7 +536,7 @@ export class SeededMachine implements SwitchDecider {
 
   private restore(): void {
     const { cpus, accesses, snapshot } = this;
-    const { memory, loops, pkrus, mms, threads, scheduler, ready, clock, output, thread } = snapshot!;
+    const { memory, loops, pkrus, mms, threads, scheduler, ready, clock, host, output, thread } = snapshot!;
     const masks = memory.codeMasks();
     for (const frame of masks.keys()) if (!memory.has(frame)) this.codeChanged = true;
     memory.restore();
@@ -621,6 +555,7 @@ export class SeededMachine implements SwitchDecider {
     this.scheduler.restore(scheduler);
     this.queue.tasks = ready;
     this.clock.state = clock;
+    this.host.restore(host);
     this.pieces.length = output;
     this.outputBytes = this.pieces.reduce((sum, piece) => sum + piece.length, 0);
     this.notes = [];
@@ -633,12 +568,12 @@ export class SeededMachine implements SwitchDecider {
     this.failure = null;
     this.switches = this.preemptions = 0;
     this.streak = this.pauses = 0;
-    this.threads = 1;
+    this.threads.most = 1;
     accesses.begin(cpus[this.threadCpu(thread)].seeded);
   }
 
   private threadCpu(thread: number): number {
-    return this.cpus.findIndex((_, id) => this.threadOn(id) === thread);
+    return this.cpus.findIndex((_, id) => this.threads.threadOn(id) === thread);
   }
 }
 

@@ -6,29 +6,47 @@ import { FramePool } from '../mmu/frames.js';
 import { Code } from '../wasm/code.js';
 import { ModuleWriter } from '../wasm/module.js';
 import { Type } from '../wasm/opcodes.js';
+import { PageTracker } from './page-tracker.js';
 
-interface Area {
-  readonly from: number;
+/** A stretch of memory. */
+export interface Area {
+  readonly pointer: number;
   readonly bytes: number;
+}
+
+interface SavedArea extends Area {
   readonly copy: number;
 }
 
 /**
  * The state of a machine's memory at one moment, kept in the same memory (in the code store, which a machine whose CPUs share a
  * worker doesn't use), so that one `memory.copy` each brings it back: the kernel's structures, CPU blocks, and the frames that are
- * in use. TLBs are left alone: the seeded flavour never reads them. So are jump caches, which belong to the translations.
+ * in use. Of the program's pages only those are brought back that have been written to or unmapped (page-tracker.ts). TLBs
+ * are left alone: the seeded flavour never reads them. So are jump caches, which belong to the translations.
  */
 export class MemorySnapshot {
-  private readonly areas: Area[] = [];
+  private readonly areas: SavedArea[] = [];
+  private readonly tracker: PageTracker;
+  /** Where the frame has its copy, by number of the frame. */
+  private readonly frameCopies: number;
   private readonly heapEnd: number;
   private readonly frames: number;
   private readonly copy: (to: number, from: number, bytes: number) => void;
   private readonly fill: (to: number, bytes: number) => void;
-  /** Bytes that are restored each time. */
+  /** Bytes that the snapshot has, and those that the last restore has brought back. */
   readonly bytes: number;
+  restored = 0;
 
-  /** @throws Error if the machine uses more memory than there is room for */
-  constructor(private readonly memory: Memory) {
+  /**
+   * @param root of the program's page tables
+   * @param scratch parts of the kernel's heap whose contents mean nothing, ascending
+   * @throws Error if the machine uses more memory than there is room for
+   */
+  constructor(
+    private readonly memory: Memory,
+    root: number,
+    scratch: readonly Area[],
+  ) {
     const functions = bulkFunctions(memory);
     this.copy = functions.copy;
     this.fill = functions.fill;
@@ -36,33 +54,54 @@ export class MemorySnapshot {
     this.heapEnd = machine(Machine.heapNext);
     this.frames = usedFrames(memory);
     let room = machine(Machine.codeBase);
-    const add = (from: number, bytes: number) => {
-      this.areas.push({ from, bytes, copy: room });
+    const reserve = (bytes: number) => {
+      const at = room;
       room += Math.ceil(bytes / 64) * 64;
+      if (room > machine(Machine.codeEnd)) throw new Error('the program uses too much memory for a snapshot');
+      return at;
+    };
+    const add = (pointer: number, bytes: number) => {
+      if (bytes > 0) this.areas.push({ pointer, bytes, copy: reserve(bytes) });
     };
     add(MACHINE, CPUS - MACHINE);
     for (let id = 0; id < memory.load32(MACHINE + Machine.cpuCount); id++)
       add(cpuPointer(id), CpuState.tlbRead);
-    add(machine(Machine.heapBase), this.heapEnd - machine(Machine.heapBase));
+    let from = machine(Machine.heapBase);
+    for (const { pointer, bytes } of scratch) {
+      add(from, pointer - from);
+      from = pointer + bytes;
+    }
+    add(from, this.heapEnd - from);
     add(machine(Machine.frameTable), this.frames * Frame.size);
-    add(machine(Machine.framesBase), this.frames * PAGE_SIZE);
-    if (room > machine(Machine.codeEnd)) throw new Error('the program uses too much memory for a snapshot');
+    this.frameCopies = reserve(this.frames * PAGE_SIZE);
     this.bytes = room - machine(Machine.codeBase);
-    for (const { from, bytes, copy } of this.areas) this.copy(copy, from, bytes);
+    this.tracker = new PageTracker(memory, root, this.frames);
+    for (const { pointer, bytes, copy } of this.areas) this.copy(copy, pointer, bytes);
+    this.copy(this.frameCopies, machine(Machine.framesBase), this.frames * PAGE_SIZE);
   }
 
   restore(): void {
     const { memory } = this;
+    const framesBase = memory.loadU32(MACHINE + Machine.framesBase);
     // What was never used at the time was zero.
     const heapNow = memory.loadU32(MACHINE + Machine.heapNext);
     this.fill(this.heapEnd, heapNow - this.heapEnd);
     const more = usedFrames(memory) - this.frames;
     if (more > 0) {
-      const at = (offset: number, size: number) => memory.loadU32(MACHINE + offset) + this.frames * size;
-      this.fill(at(Machine.frameTable, Frame.size), more * Frame.size);
-      this.fill(at(Machine.framesBase, PAGE_SIZE), more * PAGE_SIZE);
+      const table = memory.loadU32(MACHINE + Machine.frameTable);
+      this.fill(table + this.frames * Frame.size, more * Frame.size);
+      this.fill(framesBase + this.frames * PAGE_SIZE, more * PAGE_SIZE);
     }
-    for (const { from, bytes, copy } of this.areas) this.copy(from, copy, bytes);
+    this.restored = 0;
+    for (const { pointer, bytes, copy } of this.areas) {
+      this.copy(pointer, copy, bytes);
+      this.restored += bytes;
+    }
+    this.tracker.changed((frame, count) => {
+      const at = frame * PAGE_SIZE;
+      this.copy(framesBase + at, this.frameCopies + at, count * PAGE_SIZE);
+      this.restored += count * PAGE_SIZE;
+    });
   }
 
   /** Frames with translated code, by number: their marks are to outlive a restore as long as the translations do. */

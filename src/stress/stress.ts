@@ -26,6 +26,8 @@ export interface StressRequest {
   readonly jobs?: number;
   readonly keepGoing: boolean;
   readonly bounds: Partial<Bounds>;
+  /** What the program finds on its standard input; by default nothing. */
+  readonly stdin?: Uint8Array;
   readonly replay: string;
   readonly mutants: number;
 }
@@ -58,6 +60,7 @@ export interface StressReport {
 const DEFAULT_RUNS = 1000;
 /** Workloads of our own and most programs under test are small. */
 const DEFAULT_CPUS = 4;
+const MOST_STDIN = 65536;
 
 /** The state of a campaign that runs. */
 export type StressProgress = (text: {
@@ -68,7 +71,7 @@ export type StressProgress = (text: {
   detail: string;
 }) => void;
 
-/** @throws UsageError, LoadError */
+/** @throws UsageError, LoadError, HostRefusal */
 export async function runStress(request: StressRequest, progress?: StressProgress): Promise<StressReport> {
   const { schedule, seed, keepGoing } = request;
   const machine = machineOptions(request);
@@ -117,6 +120,7 @@ export async function runStress(request: StressRequest, progress?: StressProgres
       sha256: fileHash(machine.path),
       found: { schedule, seed: first.seed, run: first.run },
       decisions,
+      host: explained.recording,
       outcome,
     });
     lines.push('', `run ${first.run} (seed ${first.seed}): ${describeFailure(first)}`);
@@ -187,13 +191,15 @@ async function free(
 
 /** The machine that a request asks for. @throws UsageError */
 export function machineOptions(request: StressRequest): SeededOptions {
-  const { target, program, abi, debugFpu, memory, memoryModel, seed, mutants, bounds } = request;
+  const { target, program, abi, debugFpu, memory, memoryModel, seed, mutants, bounds, stdin } = request;
   if ((target === null) === (program.length === 0)) {
     throw new UsageError('name a workload, or a program after --');
   }
   const own = target === null ? null : workloadProgram(target);
   const cpus = request.cpus ?? Math.max(DEFAULT_CPUS, own?.workload.threads ?? 0);
   checkOptions({ cpus, abi, memory, seed });
+  if ((stdin?.length ?? 0) > MOST_STDIN)
+    throw new UsageError('--stdin: a seeded machine takes at most 64 KiB of standard input');
   const path = own?.path ?? resolve(program[0]);
   const args = own?.args ?? program.slice(1);
   return {
@@ -206,7 +212,7 @@ export function machineOptions(request: StressRequest): SeededOptions {
     memory,
     memoryModel,
     machineSeed: seed,
-    stdin: '',
+    stdin: Buffer.from(stdin ?? []).toString('base64'),
     mutants,
     bounds: { ...DEFAULT_BOUNDS, ...bounds },
   };

@@ -41,7 +41,6 @@ export class Visibility {
   }
 
   private touchOne(granule: number, thread: number, writes: boolean): boolean {
-    if (this.shared.has(granule)) return true;
     const slot = this.slot(granule);
     // Without room nothing is known, and everything is visible.
     if (slot < 0) return true;
@@ -50,8 +49,12 @@ export class Visibility {
     if (this.runs[slot] !== this.run) {
       this.keys[slot] = granule;
       this.runs[slot] = this.run;
-      this.states[slot] = mine | (writes ? 1 : 0);
       this.used++;
+      if (this.shared.has(granule)) {
+        this.states[slot] = SHARED;
+        return true;
+      }
+      this.states[slot] = mine | (writes ? 1 : 0);
       return false;
     }
     if (state === SHARED) return true;

@@ -4,9 +4,11 @@ import { createSchedule, type Schedule } from '../scheduler/seeded/index.js';
 import { type Decisions, Recorder } from '../scheduler/seeded/listed.js';
 import { PctSchedule } from '../scheduler/seeded/pct.js';
 import type { Explored, Failure, Progress, Refused, StressJob } from './campaign-types.js';
+import { HostRefusal } from './host-refusal.js';
 import { describeTrace } from './interleaving.js';
 import { minimise } from './minimise.js';
 import { type RunOutcome, type SeededOptions, SKIPPED } from './options.js';
+import { type HostRecording, RecordedHost } from './recorded-host.js';
 import { SeededMachine } from './seeded-machine.js';
 import { ListedSchedule } from '../scheduler/seeded/listed.js';
 import type { TraceStep } from './trace.js';
@@ -20,11 +22,16 @@ export interface Explained {
   readonly decisions: Decisions;
   readonly outcome: RunOutcome;
   readonly lines: readonly string[];
+  readonly recording: HostRecording;
 }
 
 /** A machine at its snapshot, and the schedule ready for it: the same for every worker. */
-function prepare(options: SeededOptions, name: string): { machine: SeededMachine; schedule: Schedule } {
-  const machine = new SeededMachine(options);
+function prepare(
+  options: SeededOptions,
+  name: string,
+  recording?: HostRecording,
+): { machine: SeededMachine; schedule: Schedule } {
+  const machine = new SeededMachine(options, false, new RecordedHost(recording));
   machine.boot();
   const points = machine.learn();
   const schedule = createSchedule(name)!;
@@ -37,8 +44,9 @@ export function runStressJob(job: StressJob): Explored | Explained | Refused {
   try {
     return job.kind === 'explore' ? explore(job) : explain(job);
   } catch (error) {
-    if (!(error instanceof LoadError)) throw error;
-    return { loadError: { path: error.path, reason: error.reason } };
+    if (!(error instanceof LoadError || error instanceof HostRefusal)) throw error;
+    const { path, reason } = error;
+    return { refused: { error: error instanceof LoadError ? 'load' : 'host', path, reason } };
   } finally {
     if (job.kind === 'explore') job.port.close();
   }
@@ -95,6 +103,7 @@ function explore(job: Extract<StressJob, { kind: 'explore' }>): Explored {
     concurrent: machine.concurrent,
     seconds: (performance.now() - begin) / 1000,
     notes,
+    recording: machine.recording,
   };
 }
 
@@ -106,7 +115,7 @@ function lower(earliest: Int32Array, run: number): void {
 }
 
 function explain(job: Extract<StressJob, { kind: 'minimise' }>): Explained {
-  const { machine, schedule } = prepare(job.options, job.schedule);
+  const { machine, schedule } = prepare(job.options, job.schedule, job.recording);
   const recorder = new Recorder(schedule);
   // An exhaustive search has to come by its runs again, one after the other.
   const again = job.schedule.startsWith('exhaustive') ? job.run : 0;
@@ -118,5 +127,5 @@ function explain(job: Extract<StressJob, { kind: 'minimise' }>): Explained {
     : { decisions: { switches: [], delays: [] } };
   const trace: TraceStep[] = [];
   const outcome = machine.run(new ListedSchedule(decisions), 0, trace)!;
-  return { decisions, outcome, lines: describeTrace(machine, trace) };
+  return { decisions, outcome, lines: describeTrace(machine, trace), recording: machine.recording };
 }

@@ -2,23 +2,10 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { RandomSchedule } from '../../src/scheduler/seeded/random.js';
 import { DEFAULT_BOUNDS } from '../../src/stress/options.js';
 import { hasGcc, Scratch } from '../machine/fixtures.js';
-import { explore, options, prepare } from './fixtures.js';
+import { CLONE, explore, options, prepare } from './fixtures.js';
 
 const scratch = new Scratch();
 afterAll(() => scratch.cleanUp());
-
-const CLONE = `
-static char stacks[512][4096] __attribute__((aligned(16)));
-static int thread(int i, void (*run)(void)) {
-  long r;
-  long *top = (long *)(stacks[i] + 4096 - 16);
-  *top = (long)run;
-  __asm__ volatile("syscall\\n test %%eax, %%eax\\n jnz 1f\\n pop %%rax\\n call *%%rax\\n mov $60, %%eax\\n syscall\\n1:"
-    : "=a"(r) : "a"(56), "D"(0x50f00L), "S"(top), "d"(0), "m"(*top) : "rcx", "r11", "memory");
-  return r;
-}
-static volatile int flag;
-`;
 
 /** The program's runs under a few random schedules. */
 function kinds(name: string, body: string, bounds = {}): (string | null)[] {

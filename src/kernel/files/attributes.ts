@@ -1,4 +1,4 @@
-import { accessSync, constants, fstatSync, lstatSync, statfsSync, statSync } from 'node:fs';
+import { constants } from 'node:fs';
 import { MACHINE, Machine } from '../../memory/layout.js';
 import { Errno } from '../errno.js';
 import type { KernelCpu } from '../kernel-cpu.js';
@@ -10,19 +10,12 @@ import { dropFile, File, FileKind, fileFlags, filePath } from './description.js'
 import { Device, deviceNumber } from './devices.js';
 import { AT_FDCWD, AtFlag, Open } from './flags.js';
 import { hostCall, hostErrno, hostPath } from './host.js';
+import { hostOf } from './host-system.js';
 import { filesOf, writeUser } from './links.js';
 import type { Node } from './nodes.js';
 import { lookup, lookupAbsolute, type Place, readPath } from './paths.js';
 import { PIPE_CAPACITY } from './pipe.js';
-import {
-  type Attributes,
-  encodeStat,
-  encodeStatx,
-  FileType,
-  hostAttributes,
-  makeDevice,
-  STATX_RESERVED,
-} from './stat.js';
+import { type Attributes, encodeStat, encodeStatx, FileType, makeDevice, STATX_RESERVED } from './stat.js';
 import { getFile } from './table.js';
 
 /** Attributes of files that are the kernel's own: owned by root, as old as the machine. */
@@ -65,7 +58,7 @@ export function nodeAttributes(k: KernelCpu, path: string, node: Node): Attribut
     case 'device':
       return ownAttributes(k, FileType.character | 0o666, ino, deviceNumber(node.device));
     case 'host':
-      return hostAttributes(statSync(hostPath(node.path), { bigint: true }));
+      return hostOf(k.memory).attributes(hostPath(node.path), true);
   }
 }
 
@@ -83,7 +76,7 @@ function streamAttributes(k: KernelCpu, file: number, stream: number): Attribute
       return ownAttributes(k, FileType.character | 0o666, inodeOf('/dev/null'), deviceNumber(Device.null));
     case StreamKind.file:
       try {
-        return hostAttributes(fstatSync(stream, { bigint: true }));
+        return hostOf(memory).attributes(stream, false);
       } catch {
         return ownAttributes(k, FileType.regular | 0o644, BigInt(file));
       }
@@ -123,7 +116,7 @@ export function fileAttributes(k: KernelCpu, file: number): Attributes | number 
         return ownAttributes(k, 0o600, BigInt(file));
     }
     const fd = memory.load32(file + File.hostFd);
-    if (fd >= 0) return hostAttributes(fstatSync(fd, { bigint: true }));
+    if (fd >= 0) return hostOf(memory).attributes(fd, false);
     const follow = (fileFlags(memory, file) & Open.NOFOLLOW) === 0;
     const place = lookupAbsolute(k, filePath(memory, file), follow);
     return typeof place === 'number' ? place : placeAttributes(k, place, follow);
@@ -148,8 +141,7 @@ export function placeAttributes(k: KernelCpu, place: Place, follow: boolean): At
   }
   try {
     if (place.at === 'node') return nodeAttributes(k, place.path, place.node);
-    const path = hostPath(place.path);
-    return hostAttributes(follow ? statSync(path, { bigint: true }) : lstatSync(path, { bigint: true }));
+    return hostOf(k.memory).attributes(hostPath(place.path), follow);
   } catch (error) {
     return -hostErrno(error);
   }
@@ -203,8 +195,8 @@ function statfsOf(k: KernelCpu, path: string, to: number): number {
   const ST_VALID = 0x20;
   if (place.at === 'host') {
     const error = hostCall(() => {
-      const s = statfsSync(hostPath(place.path), { bigint: true });
-      words([s.type, s.bsize, s.blocks, s.bfree, s.bavail, s.files, s.ffree, 0, 255, s.bsize, ST_VALID]);
+      const volume = hostOf(k.memory).volume(hostPath(place.path));
+      words([...volume, 0, 255, volume[1], ST_VALID]);
     });
     if (error < 0) return error;
   } else {
@@ -248,9 +240,11 @@ function accessAt(k: KernelCpu, dirfd: number, address: number, mode: number, fl
   if (place.at === 'host') {
     const bits = (mode & 4 ? constants.R_OK : 0) | (mode & W_OK ? constants.W_OK : 0) | (mode & X_OK);
     return hostCall(() => {
+      const host = hostOf(k.memory);
+      const path = hostPath(place.path);
       // Everybody may do everything with a symbolic link itself.
-      if (!follow && lstatSync(hostPath(place.path)).isSymbolicLink()) return;
-      accessSync(hostPath(place.path), bits || constants.F_OK);
+      if (!follow && (host.attributes(path, false).mode & FileType.mask) === FileType.link) return;
+      host.access(path, bits || constants.F_OK);
     });
   }
   const attributes = placeAttributes(k, place, follow);

@@ -1,10 +1,10 @@
-import { closeSync } from 'node:fs';
 import { lock, unlock } from '../../memory/lock.js';
 import type { Memory } from '../../memory/memory.js';
 import { rootPointer, setRoot } from '../../memory/roots.js';
 import { kmalloc } from '../../memory/slab.js';
 import { struct } from '../../memory/struct.js';
 import { hostCall } from './host.js';
+import { hostOf } from './host-system.js';
 import { allocate, release } from './links.js';
 
 /**
@@ -76,15 +76,15 @@ export function closeHostFiles(memory: Memory): void {
     file !== 0;
     file = memory.loadU32(file + File.next)
   ) {
-    closeHostDescriptor(memory.load32(file + File.hostFd));
+    closeHostDescriptor(memory, memory.load32(file + File.hostFd));
   }
   memory.store32(list + HostFiles.first, 0);
 }
 
 /** The standard descriptors belong to the host process, not to the machine. */
-function closeHostDescriptor(fd: number): void {
+function closeHostDescriptor(memory: Memory, fd: number): void {
   // close(2) has closed the descriptor even if it fails.
-  if (fd > 2) hostCall(() => closeSync(fd));
+  if (fd > 2) hostCall(() => hostOf(memory).close(fd));
 }
 
 export const FileKind = {
@@ -180,7 +180,7 @@ export function dropFile(memory: Memory, file: number): void {
   const fd = memory.load32(file + File.hostFd);
   if (fd >= 0) {
     unlinkHostFile(memory, file);
-    closeHostDescriptor(fd);
+    closeHostDescriptor(memory, fd);
   }
   freeString(memory, memory.loadU32(file + File.path));
   release(memory, file, File.size);

@@ -1,6 +1,3 @@
-import { closeSync, constants, openSync, unlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Errno } from '../errno.js';
 import type { KernelCpu } from '../kernel-cpu.js';
 import type { SyscallTable } from '../syscalls.js';
@@ -8,6 +5,7 @@ import { createCounter } from './counter.js';
 import { createFile, dropFile, FileKind } from './description.js';
 import { FD_CLOEXEC, NAME_MAX, Open } from './flags.js';
 import { hostCall } from './host.js';
+import { hostOf } from './host-system.js';
 import { filesOf, writeUser } from './links.js';
 import { install } from './open.js';
 import { readPath } from './paths.js';
@@ -101,13 +99,9 @@ function memfdCreate(k: KernelCpu, address: number, flags: number): number {
   const name = readPath(k, address);
   if (typeof name === 'number') return name === -Errno.ENAMETOOLONG ? -Errno.EINVAL : name;
   if (name.length > NAME_MAX - 'memfd:'.length) return -Errno.EINVAL;
-  let fd = -1;
-  const error = hostCall(() => {
-    const path = join(tmpdir(), `europa-memfd-${process.pid}-${process.hrtime.bigint()}`);
-    fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600);
-    unlinkSync(path);
-  });
-  if (error < 0) return error;
+  const host = hostOf(k.memory);
+  const fd = hostCall(() => host.temporary());
+  if (fd < 0) return fd;
   const file = createFile(k.memory, {
     kind: FileKind.regular,
     flags: Open.RDWR | Open.LARGEFILE,
@@ -115,7 +109,7 @@ function memfdCreate(k: KernelCpu, address: number, flags: number): number {
     path: `/memfd:${name} (deleted)`,
   });
   if (file === 0) {
-    closeSync(fd);
+    host.close(fd);
     return -Errno.ENOMEM;
   }
   return install(k, file, (flags & MFD_CLOEXEC) !== 0);

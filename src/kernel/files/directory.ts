@@ -1,4 +1,3 @@
-import { lstatSync, opendirSync, statSync } from 'node:fs';
 import type { Memory } from '../../memory/memory.js';
 import { struct } from '../../memory/struct.js';
 import { Errno } from '../errno.js';
@@ -15,6 +14,7 @@ import {
   withPosition,
 } from './description.js';
 import { hostErrno, hostPath } from './host.js';
+import { hostOf } from './host-system.js';
 import { allocate, release, writeUser } from './links.js';
 import type { DirectoryNode } from './nodes.js';
 import { lookupAbsolute } from './paths.js';
@@ -39,29 +39,10 @@ interface Entry {
   readonly type: number;
 }
 
-function hostEntries(path: string): Entry[] {
-  const stat = (name: string) =>
-    lstatSync(hostPath(`${path}/${name}`), { bigint: true, throwIfNoEntry: false });
-  const entries: Entry[] = ['.', '..'].map((name) => ({
-    name: Buffer.from(name),
-    ino: statSync(hostPath(`${path}/${name}`), { bigint: true }).ino,
-    type: dtype(FileType.directory),
-  }));
-  // Byte strings: names need not be UTF-8. In the order the host has them, which readdir would sort.
-  const directory = opendirSync(hostPath(path) as unknown as string, {
-    encoding: 'latin1' as BufferEncoding,
-    bufferSize: 256,
-  });
-  try {
-    for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) {
-      const found = stat(entry.name);
-      if (!found) continue;
-      entries.push({ name: hostPath(entry.name), ino: found.ino, type: dtype(Number(found.mode)) });
-    }
-  } finally {
-    directory.closeSync();
-  }
-  return entries;
+function hostEntries(k: KernelCpu, path: string): Entry[] {
+  return hostOf(k.memory)
+    .list(path)
+    .map(({ name, ino, mode }) => ({ name: hostPath(name), ino, type: dtype(mode) }));
 }
 
 function nodeEntries(k: KernelCpu, path: string, node: DirectoryNode): Entry[] {
@@ -114,7 +95,7 @@ function list(k: KernelCpu, file: number): number {
   if (typeof place === 'number') return place;
   let bytes: Uint8Array;
   try {
-    if (place.at === 'host') bytes = encode(hostEntries(place.path));
+    if (place.at === 'host') bytes = encode(hostEntries(k, place.path));
     else if (place.at === 'node' && place.node.type === 'directory') {
       bytes = encode(nodeEntries(k, place.path, place.node));
     } else return -Errno.ENOENT;

@@ -1,10 +1,10 @@
-import { fstatSync, readSync } from 'node:fs';
 import type { Memory } from '../../memory/memory.js';
 import type { KernelCpu } from '../kernel-cpu.js';
 import type { MappableFile } from '../memory/object.js';
 import { dropFile, File, FileKind, fileFlags, filePath } from './description.js';
 import { Open } from './flags.js';
 import { hostCall } from './host.js';
+import { hostOf } from './host-system.js';
 import { filesOf } from './links.js';
 import { normalize } from './paths.js';
 import { getFile } from './table.js';
@@ -22,7 +22,7 @@ export function mappableFile(k: KernelCpu, fd: number): (MappableFile & { releas
     readable: access !== Open.WRONLY && !isName,
     writable: access !== Open.RDONLY && !isName,
     mappable: memory.load32(file + File.kind) === FileKind.regular,
-    read: (position, target) => hostCall(() => readSync(host, target, 0, target.length, position)),
+    read: (position, target) => hostCall(() => hostOf(memory).read(host, target, position)),
     release: () => dropFile(memory, file),
   };
 }
@@ -33,8 +33,8 @@ function identity(memory: Memory, file: number, host: number) {
   let found = { device: 0, inode: 0, size: 0 };
   if (host >= 0) {
     hostCall(() => {
-      const stat = fstatSync(host);
-      found = { device: stat.dev, inode: stat.ino, size: stat.size };
+      const { dev, ino, size } = hostOf(memory).attributes(host, false);
+      found = { device: Number(dev), inode: Number(ino), size: Number(size) };
     });
   }
   return { ...found, path: name };

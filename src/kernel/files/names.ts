@@ -3,18 +3,14 @@ import {
   chownSync,
   fchmodSync,
   fchownSync,
-  fstatSync,
   futimesSync,
   lchownSync,
   linkSync,
   lstatSync,
   lutimesSync,
   mkdirSync,
-  readlinkSync,
-  realpathSync,
   renameSync,
   rmdirSync,
-  statSync,
   symlinkSync,
   unlinkSync,
   utimesSync,
@@ -26,22 +22,23 @@ import type { SyscallTable } from '../syscalls.js';
 import { dropFile, File } from './description.js';
 import { AT_FDCWD, AtFlag } from './flags.js';
 import { hostCall, hostErrno, hostPath } from './host.js';
+import { hostOf } from './host-system.js';
 import { filesOf, readUser, writeUser } from './links.js';
 import { directoryPath, lookup, lookupAbsolute, normalize, type Place, readPath } from './paths.js';
+import { type Attributes, FileType } from './stat.js';
 import { cwd, FileTable, getFile, setCwd } from './table.js';
 
 /** Calls that change names and attributes of the host's files. The kernel's own trees cannot be changed: EPERM. */
 
-/** Looks a path argument up; what is not the host's is an error. Returns the host's path, or −errno. */
+/** Looks the path argument up of a call that is to change something there; what is not the host's is an error. Returns the host's path, or −errno. */
 function hostPlace(k: KernelCpu, dirfd: number, address: number, follow: boolean): Buffer | number {
   const path = readPath(k, address);
   if (typeof path === 'number') return path;
   const place = lookup(k, dirfd, path, follow);
-  return typeof place === 'number' ? place : hostOnly(place);
-}
-
-function hostOnly(place: Place): Buffer | number {
-  return place.at === 'host' ? hostPath(place.path) : -Errno.EPERM;
+  if (typeof place === 'number') return place;
+  if (place.at !== 'host') return -Errno.EPERM;
+  hostOf(k.memory).changes(hostPath(place.path));
+  return hostPath(place.path);
 }
 
 function mkdirAt(k: KernelCpu, dirfd: number, address: number, mode: number): number {
@@ -97,7 +94,7 @@ function linkAt(
   if (typeof from === 'number') return from;
   const to = hostPlace(k, toFd, toAddress, false);
   if (typeof to === 'number') return to;
-  return hostCall(() => linkSync(flags ? realpathSync.native(from, 'buffer') : from, to));
+  return hostCall(() => linkSync(flags ? hostOf(k.memory).realpath(from) : from, to));
 }
 
 function symlinkAt(k: KernelCpu, targetAddress: number, dirfd: number, address: number): number {
@@ -118,7 +115,7 @@ function readlinkAt(k: KernelCpu, dirfd: number, address: number, to: number, si
   let target: Uint8Array;
   if (place.at === 'host') {
     try {
-      target = readlinkSync(hostPath(place.path), { encoding: 'buffer' });
+      target = hostOf(k.memory).readlink(hostPath(place.path));
     } catch (error) {
       return -hostErrno(error);
     }
@@ -144,11 +141,12 @@ function enter(k: KernelCpu, place: Place): number {
     return place.node.type === 'directory' ? setCwd(k.memory, filesOf(k), place.path) : -Errno.ENOTDIR;
   }
   return hostCall(() => {
+    const host = hostOf(k.memory);
     const path = hostPath(place.path);
-    if (!statSync(path).isDirectory()) return -Errno.ENOTDIR;
+    if ((host.attributes(path, true).mode & FileType.mask) !== FileType.directory) return -Errno.ENOTDIR;
     // Searching needs permission too, and a look at "." inside asks for it.
-    statSync(Buffer.concat([path, Buffer.from('/.')]));
-    return setCwd(k.memory, filesOf(k), realpathSync.native(path, 'buffer').toString('latin1'));
+    host.attributes(hostPath(`${place.path}/.`), true);
+    return setCwd(k.memory, filesOf(k), host.realpath(path).toString('latin1'));
   });
 }
 
@@ -192,7 +190,13 @@ function onHostFd(k: KernelCpu, fd: number, call: (host: number) => void): numbe
   const file = getFile(k.memory, filesOf(k), fd);
   if (file === 0) return -Errno.EBADF;
   const host = k.memory.load32(file + File.hostFd);
-  const result = host < 0 ? -Errno.EPERM : hostCall(() => call(host));
+  const result =
+    host < 0
+      ? -Errno.EPERM
+      : hostCall(() => {
+          hostOf(k.memory).changes(host);
+          call(host);
+        });
   dropFile(k.memory, file);
   return result;
 }
@@ -230,20 +234,19 @@ function setTimes(
 ): number {
   if (typeof times === 'number') return times;
   if (flags & ~(AtFlag.SYMLINK_NOFOLLOW | AtFlag.EMPTY_PATH)) return -Errno.EINVAL;
-  const pick = (stat: { atimeMs: number; mtimeMs: number }): [number, number] => [
-    times[0] ?? stat.atimeMs / 1000,
-    times[1] ?? stat.mtimeMs / 1000,
+  const pick = ({ atimeNs, mtimeNs }: Attributes): [number, number] => [
+    times[0] ?? Number(atimeNs) / 1e9,
+    times[1] ?? Number(mtimeNs) / 1e9,
   ];
+  const host = hostOf(k.memory);
   if (times[0] === null && times[1] === null) return 0;
   if (address === 0 && dirfd !== AT_FDCWD) {
-    return onHostFd(k, dirfd, (fd) => futimesSync(fd, ...pick(fstatSync(fd))));
+    return onHostFd(k, dirfd, (fd) => futimesSync(fd, ...pick(host.attributes(fd, false))));
   }
   const follow = (flags & AtFlag.SYMLINK_NOFOLLOW) === 0;
   const path = hostPlace(k, dirfd, address, follow);
   if (typeof path === 'number') return path;
-  return hostCall(() =>
-    follow ? utimesSync(path, ...pick(statSync(path))) : lutimesSync(path, ...pick(lstatSync(path))),
-  );
+  return hostCall(() => (follow ? utimesSync : lutimesSync)(path, ...pick(host.attributes(path, follow))));
 }
 
 /** utime(2): whole seconds. */

@@ -1,4 +1,4 @@
-import { closeSync, constants, fchmodSync, fstatSync, lstatSync, openSync, statSync } from 'node:fs';
+import { constants } from 'node:fs';
 import { Errno } from '../errno.js';
 import type { KernelCpu } from '../kernel-cpu.js';
 import type { SyscallTable } from '../syscalls.js';
@@ -7,8 +7,10 @@ import { createFile, dropFile, FileKind, type FileFields } from './description.j
 import { Device } from './devices.js';
 import { AT_FDCWD, Open } from './flags.js';
 import { hostCall, hostPath } from './host.js';
+import { hostOf } from './host-system.js';
 import { filesOf } from './links.js';
 import { lookup, type Place, readPath } from './paths.js';
+import { FileType } from './stat.js';
 import { FileTable, getFile, installFile } from './table.js';
 
 /** What F_GETFL doesn't show: flags that only open itself looks at. */
@@ -77,8 +79,8 @@ function openName(k: KernelCpu, place: Place, flags: number): number {
   if (place.at === 'host') {
     const path = hostPath(place.path);
     const error = hostCall(() => {
-      const stat = flags & Open.NOFOLLOW ? lstatSync(path) : statSync(path);
-      return flags & Open.DIRECTORY && !stat.isDirectory() ? -Errno.ENOTDIR : 0;
+      const { mode } = hostOf(k.memory).attributes(path, (flags & Open.NOFOLLOW) === 0);
+      return flags & Open.DIRECTORY && (mode & FileType.mask) !== FileType.directory ? -Errno.ENOTDIR : 0;
     });
     if (error < 0) return error;
   } else if (flags & Open.DIRECTORY && (place.at === 'descriptor' || place.node.type !== 'directory')) {
@@ -94,34 +96,26 @@ function reopen(k: KernelCpu, fd: number): number {
 
 function openHost(k: KernelCpu, path: string, flags: number, mode: number, kept: number): number {
   const { memory } = k;
-  const name = hostPath(path);
-  const umask = memory.load32(filesOf(k) + FileTable.umask);
-  const permissions = mode & 0o7777 & ~umask;
-  // The host's umask applies too: where it takes more away than the guest's, new files get their permissions afterwards.
-  const adjust = (flags & Open.CREAT) !== 0 && (permissions & process.umask()) !== 0 && !exists(name);
+  const host = hostOf(memory);
+  const permissions = mode & 0o7777 & ~memory.load32(filesOf(k) + FileTable.umask);
   let fd = -1;
   let kind = 0;
   const error = hostCall(() => {
-    fd = openSync(name, hostFlags(flags), permissions);
-    const stat = fstatSync(fd);
-    if (adjust && stat.isFile()) fchmodSync(fd, permissions);
-    if (stat.isFile() || stat.isBlockDevice()) kind = FileKind.regular;
-    else kind = stat.isDirectory() ? FileKind.directory : FileKind.stream;
+    fd = host.open(hostPath(path), hostFlags(flags), permissions);
+    const type = host.attributes(fd, false).mode & FileType.mask;
+    if (type === FileType.regular || type === FileType.block) kind = FileKind.regular;
+    else kind = type === FileType.directory ? FileKind.directory : FileKind.stream;
   });
   if (error < 0) {
-    if (fd >= 0) closeSync(fd);
+    if (fd >= 0) host.close(fd);
     return error;
   }
   const file = createFile(memory, { kind, flags: kept, hostFd: fd, path });
   if (file === 0) {
-    closeSync(fd);
+    host.close(fd);
     return -Errno.ENOMEM;
   }
   return file;
-}
-
-function exists(path: Buffer): boolean {
-  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 function openAt(k: KernelCpu, dirfd: number, address: number, flags: number, mode: number): number {

@@ -1,4 +1,3 @@
-import { readSync, writeSync } from 'node:fs';
 import { Errno } from '../errno.js';
 import type { KernelCpu } from '../kernel-cpu.js';
 import { consolePoll, readConsole, writeConsole } from './console.js';
@@ -7,6 +6,7 @@ import { File, FileKind, fileFlags, filePath, position, setPosition, withPositio
 import { DEVICE_POLL, Device, readDevice, writeDevice } from './devices.js';
 import { Open, Poll } from './flags.js';
 import { hostCall } from './host.js';
+import { hostOf } from './host-system.js';
 import { pollPipe, readPipe, writePipe } from './pipe.js';
 import { hostSize, readRegular, writePosition, writeRegular } from './regular.js';
 import { napBeforeRetry } from './sleep.js';
@@ -57,7 +57,7 @@ const stream: Operations = {
   read(k, file, to) {
     const fd = k.memory.load32(file + File.hostFd);
     const buffer = bounce(k.memory, to.remaining);
-    const count = hostCall(() => readSync(fd, buffer, 0, buffer.length, null));
+    const count = hostCall(() => hostOf(k.memory).read(fd, buffer, null));
     if (count === -Errno.EAGAIN) return blockOr(k, file, count);
     if (count <= 0) return count;
     const copied = to.push(buffer.subarray(0, count));
@@ -68,7 +68,7 @@ const stream: Operations = {
     const buffer = bounce(k.memory, from.remaining);
     const taken = from.pull(buffer);
     if (taken === 0 && from.remaining > 0) return -Errno.EFAULT;
-    const count = hostCall(() => writeSync(fd, buffer, 0, taken, null));
+    const count = hostCall(() => hostOf(k.memory).write(fd, buffer.subarray(0, taken), null));
     return count === -Errno.EAGAIN ? blockOr(k, file, count) : count;
   },
   poll: () => ALWAYS_READY,

@@ -1,4 +1,3 @@
-import { readFileSync, readlinkSync } from 'node:fs';
 import { MACHINE, Machine } from '../../memory/layout.js';
 import { lock, unlock } from '../../memory/lock.js';
 import { PAGE_SIZE } from '../../memory/memory.js';
@@ -8,6 +7,7 @@ import { mapsText, smapsText, sizesOf } from './proc-maps.js';
 import { forEachThread, Process, Task, Tasks, tasksPointer } from '../task.js';
 import { ProcessSignals } from '../signal/state.js';
 import { dropFile, File, FileKind, fileFlags, filePath, position } from './description.js';
+import { hostOf } from './host-system.js';
 import { cpuCountOf, filesOf, readUser } from './links.js';
 import { type DirectoryNode, directory, link, type LinkNode, type Node, text } from './nodes.js';
 import { normalize } from './paths.js';
@@ -54,22 +54,13 @@ function descriptorName(k: KernelCpu, fd: number): string {
       name = 'anon_inode:[eventfd]';
       break;
     case FileKind.console:
-      name = consoleName(memory.load32(file + File.variant));
+      name = hostOf(memory).streamName(memory.load32(file + File.variant));
       break;
     default:
       name = path.startsWith('/memfd:') ? path : normalize(path);
   }
   dropFile(memory, file);
   return name;
-}
-
-/** The host knows best what its standard streams are. */
-function consoleName(stream: number): string {
-  try {
-    return readlinkSync(`/proc/self/fd/${stream}`, 'latin1' as BufferEncoding);
-  } catch {
-    return '/dev/console';
-  }
 }
 
 const descriptorDirectory: DirectoryNode = {
@@ -192,22 +183,14 @@ function processDirectory(pid: number): DirectoryNode {
     fdinfo: descriptorInfo,
     maps: text(mapsText),
     smaps: text(smapsText),
-    mounts: text(mounts),
+    // The host's, since its files are the guest's.
+    mounts: text((k) => hostOf(k.memory).mounts()),
     statm: text((k) => {
       const { virtual, resident } = sizesOf(k);
       return `${virtual / PAGE_SIZE} ${resident / PAGE_SIZE} 0 0 0 ${virtual / PAGE_SIZE} 0\n`;
     }),
     task: taskDirectory,
   });
-}
-
-/** The host's mounts, since its files are the guest's. */
-function mounts(): string {
-  try {
-    return readFileSync('/proc/mounts', 'latin1');
-  } catch {
-    return '';
-  }
 }
 
 const machineEntries = directory({

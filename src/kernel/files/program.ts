@@ -1,8 +1,9 @@
-import { realpathSync } from 'node:fs';
 import type { LoadedProgram } from '../../loader/load.js';
 import type { Memory } from '../../memory/memory.js';
 import { struct } from '../../memory/struct.js';
 import { freeString, loadString, storeString } from './description.js';
+import { hostPath } from './host.js';
+import { hostOf } from './host-system.js';
 import { allocate, release } from './links.js';
 import { FileTable } from './table.js';
 
@@ -29,7 +30,12 @@ export function setProgram(memory: Memory, table: number, loaded: LoadedProgram)
   dropProgram(memory, table);
   const program = allocate(memory, Program.size);
   if (program === 0) return false;
-  const path = storeString(memory, realpathSync.native(loaded.path, 'buffer').toString('latin1'));
+  const path = storeString(
+    memory,
+    hostOf(memory)
+      .realpath(hostPath(Buffer.from(loaded.path).toString('latin1')))
+      .toString('latin1'),
+  );
   const auxv = storeString(memory, Buffer.from(loaded.auxv).toString('latin1'));
   memory.store32(program + Program.path, path);
   memory.store32(program + Program.auxv, auxv);

@@ -1,4 +1,4 @@
-import { fdatasyncSync, fsyncSync, ftruncateSync, truncateSync } from 'node:fs';
+import { constants } from 'node:fs';
 import { Errno } from '../errno.js';
 import type { KernelCpu } from '../kernel-cpu.js';
 import type { SyscallTable } from '../syscalls.js';
@@ -6,6 +6,7 @@ import { File, FileKind, fileFlags, position, setPosition, withPosition } from '
 import { Device } from './devices.js';
 import { AT_FDCWD, Open, Seek } from './flags.js';
 import { hostCall, hostPath } from './host.js';
+import { hostOf } from './host-system.js';
 import { operationsOf, readFile, readFileAt, writeFile, writeFileAt } from './operations.js';
 import { lookup, readPath } from './paths.js';
 import { hostSize } from './regular.js';
@@ -108,7 +109,7 @@ function ftruncate(k: KernelCpu, fd: number, length: number): number {
   if (length < 0) return -Errno.EINVAL;
   return withFile(k, fd, (file) => {
     const error = writableRegular(k, file, Errno.EINVAL);
-    return error || hostCall(() => ftruncateSync(k.memory.load32(file + File.hostFd), length));
+    return error || hostCall(() => hostOf(k.memory).resize(k.memory.load32(file + File.hostFd), length));
   });
 }
 
@@ -119,7 +120,15 @@ function truncate(k: KernelCpu, address: number, length: number): number {
   const place = lookup(k, AT_FDCWD, path, true);
   if (typeof place === 'number') return place;
   if (place.at !== 'host') return -Errno.EINVAL;
-  return hostCall(() => truncateSync(hostPath(place.path), length));
+  const host = hostOf(k.memory);
+  return hostCall(() => {
+    const fd = host.open(hostPath(place.path), constants.O_WRONLY | constants.O_NONBLOCK, 0);
+    try {
+      host.resize(fd, length);
+    } finally {
+      host.close(fd);
+    }
+  });
 }
 
 /** fallocate(2): only the plain mode, which here makes the file long enough but reserves nothing. */
@@ -132,16 +141,16 @@ function fallocate(k: KernelCpu, fd: number, mode: number, offset: number, lengt
     if (error < 0 || mode !== 0) return error;
     const size = hostSize(k.memory, file);
     if (size < 0 || size >= offset + length) return Math.min(size, 0);
-    return hostCall(() => ftruncateSync(k.memory.load32(file + File.hostFd), offset + length));
+    return hostCall(() => hostOf(k.memory).resize(k.memory.load32(file + File.hostFd), offset + length));
   });
 }
 
-const sync = (call: (fd: number) => void) => (k: KernelCpu, fd: number) =>
+const sync = (withAttributes: boolean) => (k: KernelCpu, fd: number) =>
   withFile(k, fd, (file) => {
     const kind = k.memory.load32(file + File.kind);
     const host = k.memory.load32(file + File.hostFd);
     if (kind === FileKind.regular || kind === FileKind.directory)
-      return host < 0 ? 0 : hostCall(() => call(host));
+      return host < 0 ? 0 : hostCall(() => hostOf(k.memory).sync(host, withAttributes));
     return kind === FileKind.path ? -Errno.EBADF : -Errno.EINVAL;
   });
 
@@ -161,14 +170,14 @@ export const readWriteSyscalls: SyscallTable = {
   18: { name: 'pwrite64', args: 'dpzl', handler: singleAt(writeFileAt) },
   19: { name: 'readv', args: 'dpz', handler: vector(readFile) },
   20: { name: 'writev', args: 'dpz', handler: vector(writeFile) },
-  74: { name: 'fsync', args: 'd', handler: sync(fsyncSync) },
-  75: { name: 'fdatasync', args: 'd', handler: sync(fdatasyncSync) },
+  74: { name: 'fsync', args: 'd', handler: sync(true) },
+  75: { name: 'fdatasync', args: 'd', handler: sync(false) },
   76: { name: 'truncate', args: 'sl', handler: truncate },
   77: { name: 'ftruncate', args: 'dl', handler: ftruncate },
   162: { name: 'sync', args: '', handler: () => 0 },
   187: { name: 'readahead', args: 'dlz', handler: (k, fd) => withFile(k, fd, () => 0) },
   221: { name: 'fadvise64', args: 'dlld', handler: fadvise },
-  277: { name: 'sync_file_range', args: 'dllf', handler: (k, fd) => sync(fdatasyncSync)(k, fd) },
+  277: { name: 'sync_file_range', args: 'dllf', handler: (k, fd) => sync(false)(k, fd) },
   285: { name: 'fallocate', args: 'ddll', handler: fallocate },
   295: {
     name: 'preadv',

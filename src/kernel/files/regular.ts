@@ -1,9 +1,9 @@
-import { fstatSync, readSync, writeSync } from 'node:fs';
 import type { Memory } from '../../memory/memory.js';
 import { Errno } from '../errno.js';
 import { File, fileFlags } from './description.js';
 import { Open } from './flags.js';
 import { hostCall } from './host.js';
+import { hostOf } from './host-system.js';
 import { bounce, type UserBuffer } from './user-buffer.js';
 
 /**
@@ -15,7 +15,7 @@ export function readRegular(memory: Memory, file: number, to: UserBuffer, at: nu
   let done = 0;
   while (to.remaining > 0) {
     const buffer = bounce(memory, to.remaining);
-    const count = hostCall(() => readSync(fd, buffer, 0, buffer.length, at + done));
+    const count = hostCall(() => hostOf(memory).read(fd, buffer, at + done));
     if (count <= 0) return done || count;
     const copied = to.push(buffer.subarray(0, count));
     done += copied;
@@ -36,7 +36,7 @@ export function writeRegular(memory: Memory, file: number, from: UserBuffer, at:
     const buffer = bounce(memory, from.remaining);
     const taken = from.pull(buffer);
     if (taken === 0) return done || -Errno.EFAULT;
-    const count = hostCall(() => writeSync(fd, buffer, 0, taken, at + done));
+    const count = hostCall(() => hostOf(memory).write(fd, buffer.subarray(0, taken), at + done));
     if (count < 0) return done || count;
     done += count;
     if (count < taken || taken < buffer.length) break;
@@ -46,7 +46,7 @@ export function writeRegular(memory: Memory, file: number, from: UserBuffer, at:
 
 /** Size of an open host file, or −errno. */
 export function hostSize(memory: Memory, file: number): number {
-  return hostCall(() => fstatSync(memory.load32(file + File.hostFd)).size);
+  return hostCall(() => Number(hostOf(memory).attributes(memory.load32(file + File.hostFd), false).size));
 }
 
 /** Where the next write goes: the end if the file is in append mode (which fcntl may have set later), else `position`. */

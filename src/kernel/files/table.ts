@@ -37,10 +37,10 @@ export const FileTable = struct({
 
 /**
  * Makes an empty table with one reference. Returns 0 if there is no room.
- * @param directory working directory, an absolute path of the host
+ * @param directory working directory, an absolute path of the host, as a byte string
  */
 export function createTable(memory: Memory, directory: string, umask: number): number {
-  return makeTable(memory, Buffer.from(directory, 'utf8').toString('latin1'), umask);
+  return makeTable(memory, directory, umask);
 }
 
 function makeTable(memory: Memory, cwd: string, umask: number): number {

@@ -1,10 +1,10 @@
-import { readSync } from 'node:fs';
 import { Errno } from '../errno.js';
 import type { KernelCpu } from '../kernel-cpu.js';
 import { BLOCKED, type SyscallTable } from '../syscalls.js';
 import { dropFile, File, FileKind, fileFlags, position, setPosition, withPosition } from './description.js';
 import { Open } from './flags.js';
 import { hostCall } from './host.js';
+import { hostOf } from './host-system.js';
 import { filesOf, readUser, writeUser } from './links.js';
 import { writable, writeFile, writeFileAt } from './operations.js';
 import { getFile } from './table.js';
@@ -27,7 +27,7 @@ function copyPiece(
   const buffer = bounce(memory, length);
   const host = memory.load32(from + File.hostFd);
   const at = fromAt ?? position(memory, from);
-  const count = hostCall(() => readSync(host, buffer, 0, buffer.length, at));
+  const count = hostCall(() => hostOf(memory).read(host, buffer, at));
   if (count <= 0) return count;
   const source = UserBuffer.kernel(k, buffer.subarray(0, count));
   const written = toAt === null ? writeFile(k, to, () => source) : writeFileAt(k, to, () => source, toAt);

@@ -1,4 +1,4 @@
-import type { Choice, Delay, Schedule } from './schedule.js';
+import type { Choice, Delay, Dependence, Schedule } from './schedule.js';
 
 /** What a run did otherwise than running each thread until it blocks, all stores at once. */
 export interface Decisions {
@@ -49,12 +49,14 @@ export function defaultThread(current: number, runnable: readonly number[], yiel
 /** Writes down what another schedule decides, as `Decisions`. */
 export class Recorder implements Schedule {
   readonly name: string;
+  readonly dependence: Dependence | null;
   private switches: [number, number, number, number][] = [];
   private delayed: number[] = [];
   private looks = 0;
 
   constructor(private readonly schedule: Schedule) {
     this.name = schedule.name;
+    this.dependence = schedule.dependence ?? null;
   }
 
   begin(seed: number): boolean {

@@ -1,3 +1,5 @@
+import type { SharedObject } from './races.js';
+
 /** A place where a seeded machine may run another thread. Threads are numbered by their order of creation, from 0. */
 export interface Choice {
   /** The thread at the switch point; −1 if it cannot go on (it sleeps or has ended). */
@@ -23,11 +25,27 @@ export interface Delay {
   readonly older: boolean;
 }
 
+/** What a schedule with partial-order reduction is told of a run, in its order. Threads are those that run at the time. */
+export interface Dependence {
+  /** A thread goes on past a switch point at which there was no choice. */
+  passes(thread: number): void;
+  /** A thread uses something that others may use. */
+  touches(thread: number, object: SharedObject, writes: boolean): void;
+  /** A thread executes a store, which waits. @param order its place in the order of all stores */
+  buffers(thread: number, object: SharedObject, order: number): void;
+  /** A store that has waited goes to memory, because of what `thread` does. @param owner whose it is */
+  commits(thread: number, owner: number, object: SharedObject, order: number): void;
+  /** The run is over. @param runnable threads that could have gone on */
+  ends(runnable: readonly number[]): void;
+}
+
 /**
  * Decides everything about a seeded run that could be otherwise. The same object serves run after run; `begin` starts one, and
  * all that it decides then must follow from the seed (or, for `exhaustive`, from the runs before).
  */
 export interface Schedule {
+  /** Present if the schedule wants to be told what depends on what. */
+  readonly dependence?: Dependence | null;
   /** As on the command line: "pct:3". */
   readonly name: string;
   /** Starts a run. @returns false if there is no schedule left to try */
