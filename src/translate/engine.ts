@@ -26,6 +26,9 @@ export interface EngineCpu extends GuestCpu {
   setException(vector: number, errorCode: number): void;
 }
 
+/** Decoded instructions kept: some hundred bytes each. */
+const DECODED_KEPT = 20_000;
+
 /** A region at whose entry the budget ran out so often is grown. */
 const HOT_SAMPLES = 2;
 
@@ -296,6 +299,12 @@ export class Engine {
     return null;
   }
 
+  /**
+   * Decoded instructions by address: each is met as threaded code and again in every region that contains it. Their bytes are noted as
+   * code, so whatever changes them drops code, and all of these.
+   */
+  private readonly decoded = new Map<number, Insn>();
+
   /** How often code was dropped. */
   private drops = 0;
 
@@ -314,6 +323,7 @@ export class Engine {
   /** No address has all bits set, so that is how an empty entry looks. */
   private forgetJumps(): void {
     this.drops++;
+    this.decoded.clear();
     this.fetchedPage = -1;
     for (const base of this.cpus.keys()) {
       const jumps = base + CpuState.jumps;
@@ -333,6 +343,8 @@ export class Engine {
   }
 
   private fetchFrom(cpu: EngineCpu, ip: number): Insn | null {
+    const known = this.decoded.get(ip);
+    if (known) return known;
     const first = this.codePointer(cpu, ip);
     if (first === 0) return null;
     const room = PAGE_SIZE - (first & (PAGE_SIZE - 1));
@@ -360,7 +372,10 @@ export class Engine {
     }
     marked = this.markCode(cpu, first, Math.min(length, room)) || marked;
     // A store between reading the bytes and marking them went unnoticed: read what is marked for the first time again.
-    return marked ? this.fetchFrom(cpu, ip) : insn;
+    if (marked) return this.fetchFrom(cpu, ip);
+    if (this.decoded.size >= DECODED_KEPT) this.decoded.clear();
+    this.decoded.set(ip, insn);
+    return insn;
   }
 
   /** The page that the latest instruction of the region in the making was fetched from, −1 for none, and its pointer. */

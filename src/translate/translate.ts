@@ -43,7 +43,9 @@ export function emitRegion(
   m.importTable('e', 't');
   m.importGlobal('e', 'p', Type.i32);
   m.export('r', m.func([Type.i32], [Type.i32], body, e.c.unlikelyBranches));
-  return m.finish();
+  const bytes = m.finish();
+  e.c.recycle();
+  return bytes;
 }
 
 /** What is known about the lazy flags at the end of a block, for the only successor that can use it. */

@@ -1,5 +1,8 @@
 import { Op, Type } from './opcodes.js';
 
+/** The buffer of a body that is done with: growing one from small is most of the work of writing it. */
+let spare: Uint8Array | null = null;
+
 /** A branch target: the absolute nesting depth of a block, loop or if. */
 export type Label = number;
 
@@ -10,7 +13,7 @@ export type Label = number;
  * Nothing is checked here: `WebAssembly.Module` validates.
  */
 export class Code {
-  private buf = new Uint8Array(1024);
+  private buf: Uint8Array;
   private len = 0;
   private depth = 0;
   private readonly localTypes: number[] = [];
@@ -18,7 +21,15 @@ export class Code {
   readonly unlikelyBranches: number[] = [];
 
   /** @param params number of parameters of the function; locals are numbered after them. */
-  constructor(private readonly params: number) {}
+  constructor(private readonly params: number) {
+    this.buf = spare ?? new Uint8Array(1024);
+    spare = null;
+  }
+
+  /** Gives the buffer back, to be used by another body: nothing that this one returned may be used any more. */
+  recycle(): void {
+    spare = this.buf;
+  }
 
   /** Bytes written so far. */
   get size(): number {

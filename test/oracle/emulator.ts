@@ -40,7 +40,7 @@ export class EmulatorDriver implements TestDriver {
   readonly memory: Memory;
   cpu: Cpu;
   private readonly hooks: CpuHooks;
-  private readonly frames = new Map<number, number>();
+  protected readonly frames = new Map<number, number>();
   private nextFrame: number;
   private readonly cr3: number;
   /** Scratch for an FXSAVE image. */
@@ -117,7 +117,7 @@ export class EmulatorDriver implements TestDriver {
     return frame;
   }
 
-  private bytes(address: number): Uint8Array {
+  protected bytes(address: number): Uint8Array {
     const frame = this.frames.get(address)!;
     return this.memory.u8.subarray(frame, frame + PAGE_SIZE);
   }
