@@ -63,8 +63,9 @@ export interface Rules {
    */
   readonly initialFlags: boolean;
   /**
-   * CMPS, and operands that go from the lower half of the address space into what isn't canonical: if several accesses fault,
-   * the SDM doesn't say which does first.
+   * Several accesses or checks can fault, and the SDM doesn't say which does first: CMPS; operands that go from the lower half
+   * of the address space into what isn't canonical; FXSAVE and FXRSTOR where the address is misaligned (#GP) and not
+   * canonical (#SS with RSP or RBP).
    */
   readonly anyFault: boolean;
   /** XMM register of DPPS or DPPD: which NaN comes out, and in which element, depends on the model (SDM vol. 2, DPPD). */
@@ -157,6 +158,9 @@ export function rulesFor({ template, test, operandAddress }: GeneratedCase): Rul
     operandAddress === undefined ? undefined : (operandAddress + offset) / BigInt(PAGE);
   const isSplitBy = (boundary: bigint): boolean =>
     operandAddress !== undefined && operandAddress < boundary && operandAddress + BigInt(bytes) > boundary;
+  const misaligned = operandAddress !== undefined && operandAddress % 16n !== 0n;
+  const canonical =
+    operandAddress === undefined || BigInt.asUintN(64, BigInt.asIntN(48, operandAddress)) === operandAddress;
   const bits = (table: typeof RFLAGS): number =>
     table.reduce((mask, [from, to]) => mask | (undefinedBits & from ? to : 0), 0);
   return {
@@ -175,7 +179,10 @@ export function rulesFor({ template, test, operandAddress }: GeneratedCase): Rul
     x87Store: /^F(i?stp?|isttp|bstp)_m/.test(opcode.name),
     upperHalves: isStringInstruction(opcode) && encoded.repeated && encoded.addressSize === 32,
     initialFlags: /^(Cmps|Scas)[bwdq]_/.test(opcode.name) && encoded.repeated,
-    anyFault: /^Cmps[bwdq]_/.test(opcode.name) || (IN_PARTS.has(opcode.mnemonic) && isSplitBy(1n << 47n)),
+    anyFault:
+      /^Cmps[bwdq]_/.test(opcode.name) ||
+      (IN_PARTS.has(opcode.mnemonic) && isSplitBy(1n << 47n)) ||
+      (bytes === 512 && misaligned && !canonical),
     anyNan: /^Dpp[sd]_/.test(opcode.name)
       ? { register: encoded.reg!, elementBytes: opcode.mnemonic === Mnemonic.Dpps ? 4 : 8 }
       : null,
