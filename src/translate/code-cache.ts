@@ -16,6 +16,7 @@ export interface CachedRegion {
   readonly hot: boolean;
   /** How often a budget ran out at its entry. */
   samples: number;
+  readonly insns: number;
 }
 
 /** Bytes of code at a guest address, within one page. */

@@ -26,6 +26,9 @@ export interface EngineCpu extends GuestCpu {
   setException(vector: number, errorCode: number): void;
 }
 
+/** A function that has a region of its own is taken along in others only if that has at most so many instructions. */
+const SMALL = 40;
+
 /** Decoded instructions kept: some hundred bytes each. */
 const DECODED_KEPT = 20_000;
 
@@ -197,6 +200,7 @@ export class Engine {
       frames: this.framesOf(cpu, pages),
       hot: false,
       samples: 0,
+      insns: insns.length,
     };
     if (drops !== this.drops) return this.thread(cpu, entry, key, most);
     this.cache.add(region);
@@ -230,6 +234,7 @@ export class Engine {
       frames: this.framesOf(cpu, found.pages),
       hot: growth === HOT || found.complete,
       samples: 0,
+      insns: found.insns,
     };
     for (const start of found.blocks.keys()) this.cool(start);
     if (drops !== this.drops) {
@@ -245,9 +250,11 @@ export class Engine {
 
   /** What threaded code has noted. */
   private readonly profile: Profile = {
-    warm: (ip) => {
+    warm: (ip, elsewhere) => {
       const known = this.cache.get(ip);
-      return known !== undefined && (known.block === 0 || this.threaded!.isWarm(known.block));
+      if (!known) return false;
+      if (known.block === 0) return !elsewhere || known.insns <= SMALL;
+      return this.threaded!.isWarm(known.block);
     },
     targets: (ip) => this.threaded!.targets(ip),
   };

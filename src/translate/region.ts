@@ -36,8 +36,11 @@ export const SINGLE: Growth = { insns: 1, throughCalls: false };
 
 /** What is known of how code has run. */
 export interface Profile {
-  /** Whether the code at an address is worth having in the region, as far as a jump or call leads there. */
-  warm(ip: number): boolean;
+  /**
+   * Whether the code at an address is worth having in the region.
+   * @param elsewhere whether it is another function, as far as one can tell: called, returned to, or the target of an indirect jump
+   */
+  warm(ip: number, elsewhere: boolean): boolean;
   /** Where the indirect jump, call or return at an address has gone, and which part of the times; commonest first. */
   targets(ip: number): readonly { readonly target: number; readonly share: number }[];
 }
@@ -59,6 +62,8 @@ export interface Region {
   readonly entryBlock: Block;
   /** Whether growing it again without limits would find no more: no direct call ends a block, nothing was cut off. */
   readonly complete: boolean;
+  /** Number of its instructions. */
+  readonly insns: number;
   /** Virtual page numbers that the region's instructions lie in. */
   readonly pages: Set<number>;
 }
@@ -89,10 +94,13 @@ export function discover(
   let calls = false;
   const queue = [entry];
   const pages = new Set<number>();
-  const lead = (address: number, callee: number) => {
-    if (leaders.has(address) || !profile.warm(address)) return;
+  /** @returns whether the address is one at which a block begins */
+  const lead = (address: number, callee: number, elsewhere = false): boolean => {
+    if (leaders.has(address)) return true;
+    if (!profile.warm(address, elsewhere)) return false;
     leaders.set(address, callee);
     queue.push(address);
+    return true;
   };
   for (let head = 0; head < queue.length && insns.size < growth.insns; head++) {
     let ip = queue[head];
@@ -119,10 +127,9 @@ export function discover(
         if (!growth.throughCalls) break;
         for (const target of flow.indirect ? seen(SHARES.call) : [flow.callee!]) {
           const sites = returnSites.get(target) ?? [];
-          if (sites.length >= MAX_RETURN_SITES) continue;
+          if (sites.length >= MAX_RETURN_SITES || !lead(target, target, true)) continue;
           returnSites.set(target, [...sites, insn.next]);
           callees.set(ip, [...(callees.get(ip) ?? []), target]);
-          lead(target, target);
           lead(insn.next, callee);
         }
       } else {
@@ -130,7 +137,7 @@ export function discover(
         if (isReturn) returns.set(ip, callee);
         const where = flow.indirect ? seen(isReturn ? SHARES.return : 0) : [];
         // What a function that was entered from outside returns to belongs to no function that is known.
-        for (const target of where) lead(target, isReturn ? target : callee);
+        for (const target of where) lead(target, isReturn ? target : callee, true);
         indirect.set(ip, where);
       }
       break;
@@ -165,7 +172,7 @@ export function discover(
   const entryBlock = blocks.get(entry)!;
   analyse(blocks, entryBlock);
   const complete = !calls && insns.size < growth.insns;
-  return { entry, blocks, entryBlock, complete, pages };
+  return { entry, blocks, entryBlock, complete, insns: insns.size, pages };
 }
 
 function newBlock(start: number): Block {
