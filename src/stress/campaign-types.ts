@@ -54,6 +54,9 @@ export interface Explored {
   /** Hashes of all traces, to be counted together with other workers'. */
   readonly traces: readonly string[];
   readonly switchPoints: readonly number[];
+  /** Switch points of a run, as the schedule expects them. */
+  readonly expectedPoints: number;
+  /** What the schedule can say for itself, of this worker's runs. */
   readonly guarantee: string | null;
   readonly threads: number;
   readonly steps: number;

@@ -4,6 +4,8 @@ import { LoadError } from '../loader/load-error.js';
 import { compiledFile } from '../machine/package-file.js';
 import type { Explored, Failure, Progress, Refused, StressJob } from './campaign-types.js';
 import { HostRefusal } from './host-refusal.js';
+import { createSchedule } from '../scheduler/seeded/index.js';
+import { PctSchedule } from '../scheduler/seeded/pct.js';
 import type { SeededOptions } from './options.js';
 import { differences } from './recorded-host.js';
 import type { Explained } from './worker.js';
@@ -66,7 +68,8 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
     const tell = () => {
       const sum = (field: keyof Progress) =>
         latest.reduce((total, entry) => total + (entry?.[field] ?? 0), 0);
-      const most = (field: keyof Progress) => Math.max(0, ...latest.map((entry) => entry?.[field] ?? 0));
+      const most = (field: keyof Progress) =>
+        Math.max(0, ...Array.from(latest, (entry) => entry?.[field] ?? 0));
       const runs = sum('runs');
       options.progress?.({
         runs,
@@ -116,7 +119,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
       failures: counted,
       traces: new Set(parts.flatMap((part) => part.traces)).size,
       switchPoints: new Set(parts.flatMap((part) => part.switchPoints)).size,
-      guarantee: guaranteeOf(parts),
+      guarantee: guaranteeOf(schedule, parts),
       skipped: parts.reduce((sum, part) => sum + part.skipped, 0),
       concurrent: parts.every((part) => part.concurrent),
       notes: notesOf(parts),
@@ -127,9 +130,15 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   }
 }
 
-/** Of several workers' statements, that of the one with the most runs, which holds for all of them together all the more. */
-function guaranteeOf(parts: readonly Explored[]): string | null {
-  return [...parts].sort((a, b) => b.runs - a.runs)[0].guarantee;
+/** What the schedule can say of all workers' runs together. An exhaustive search, which knows how far it is, has one worker. */
+function guaranteeOf(name: string, parts: readonly Explored[]): string | null {
+  const schedule = createSchedule(name);
+  if (!(schedule instanceof PctSchedule)) return parts[0].guarantee;
+  schedule.expect(parts[0].expectedPoints);
+  return schedule.guarantee({
+    runs: parts.reduce((sum, part) => sum + part.runs, 0),
+    threads: Math.max(...parts.map((part) => part.threads)),
+  });
 }
 
 /** What the machines had to say, and what of the host has changed between the workers' looks at it. */

@@ -61,6 +61,8 @@ const DEFAULT_RUNS = 1000;
 /** Workloads of our own and most programs under test are small. */
 const DEFAULT_CPUS = 4;
 const MOST_STDIN = 65536;
+/** Lines of a failed run's output that are shown. */
+const OUTPUT_LINES = 20;
 
 /** The state of a campaign that runs. */
 export type StressProgress = (text: {
@@ -126,7 +128,7 @@ export async function runStress(request: StressRequest, progress?: StressProgres
     lines.push('', `run ${first.run} (seed ${first.seed}): ${describeFailure(first)}`);
     lines.push(`with the fewest switches (${outcome.switches}, of them ${outcome.preemptions} preemptions):`);
     lines.push(...explained.lines);
-    if (outcome.output !== '') lines.push(outcome.output.trimEnd());
+    lines.push(...shortOutput(outcome.output));
     lines.push(`replay with: europa replay ${request.replay}`);
   }
   const replayed = explained && {
@@ -174,7 +176,7 @@ async function free(
     lines.push(`${result.skipped} runs exited with 77: the machine lacks what the program needs`);
   for (const failure of result.failures.slice(0, 1)) {
     lines.push(`run ${failure.run}: ${describeFailure(failure)}`);
-    if (failure.outcome.output !== '') lines.push(failure.outcome.output.trimEnd());
+    lines.push(...shortOutput(failure.outcome.output));
   }
   const failures = result.failures.map(({ run, outcome: { kind, exitCode, signal } }) => ({
     run,
@@ -187,6 +189,14 @@ async function free(
     switches: 0,
   }));
   return { lines, json: { target, schedule: 'free', seed, runs: result.runs, schedulesPerSecond, failures } };
+}
+
+/** The last lines of a program's output. */
+function shortOutput(output: string): string[] {
+  const lines = output.trimEnd().split('\n');
+  if (output.trimEnd() === '') return [];
+  const hidden = lines.length - OUTPUT_LINES;
+  return hidden > 0 ? [`… ${hidden} lines of output`, ...lines.slice(-OUTPUT_LINES)] : lines;
 }
 
 /** The machine that a request asks for. @throws UsageError */

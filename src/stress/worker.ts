@@ -30,13 +30,13 @@ function prepare(
   options: SeededOptions,
   name: string,
   recording?: HostRecording,
-): { machine: SeededMachine; schedule: Schedule } {
+): { machine: SeededMachine; schedule: Schedule; points: number } {
   const machine = new SeededMachine(options, false, new RecordedHost(recording));
   machine.boot();
   const points = machine.learn();
   const schedule = createSchedule(name)!;
   if (schedule instanceof PctSchedule) schedule.expect(points);
-  return { machine, schedule };
+  return { machine, schedule, points };
 }
 
 /** The body of a stress worker. */
@@ -54,7 +54,7 @@ export function runStressJob(job: StressJob): Explored | Explained | Refused {
 
 function explore(job: Extract<StressJob, { kind: 'explore' }>): Explored {
   const { seed, first, stride, port } = job;
-  const { machine, schedule } = prepare(job.options, job.schedule);
+  const { machine, schedule, points } = prepare(job.options, job.schedule);
   const earliest = new Int32Array(job.earliest);
   const traces = new Set<string>();
   const failures: Failure[] = [];
@@ -98,6 +98,7 @@ function explore(job: Extract<StressJob, { kind: 'explore' }>): Explored {
     failures,
     traces: [...traces],
     switchPoints: [...machine.switchPoints],
+    expectedPoints: points,
     guarantee: schedule.guarantee(totals),
     exhausted: (schedule as Partial<ExhaustiveSchedule>).exhausted === true,
     concurrent: machine.concurrent,

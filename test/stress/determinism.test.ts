@@ -45,12 +45,16 @@ describe('seeded runs', () => {
         seconds: Infinity,
         jobs,
         keepGoing: true,
+        progress: (progress) => told.push(...Object.values(progress)),
       });
+    const told: number[] = [];
     const one = await campaign(1);
     const two = await campaign(2);
     expect(two.failures).toEqual(one.failures);
     expect(one.failures.length).toBeGreaterThan(0);
     expect(two.explained).toEqual(one.explained);
     expect([two.runs, two.traces]).toEqual([one.runs, one.traces]);
+    expect(told.length).toBeGreaterThan(0);
+    expect(told.filter((value) => !Number.isFinite(value))).toEqual([]);
   });
 });
