@@ -143,6 +143,8 @@ function timed(
   const again = k.wakeReason !== WakeReason.none;
   const deadline = again ? Infinity : readDeadline(k, timeAddress, unit);
   if (deadline < 0) return deadline;
+  // A call that fails before it waits writes the time left, too.
+  if (!again) k.memory.f64[(k.task + Task.scratch) >>> 3] = deadline;
   if (mask && !again) {
     const error = beginTemporaryMask(k, mask[0], mask[1]);
     if (error < 0) return error;
