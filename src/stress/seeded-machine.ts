@@ -13,7 +13,7 @@ import { CpuSlot, cpuSlot, interruptCpu } from '../kernel/run-queue.js';
 import { createKernelCpu, type HostServices } from '../kernel/services.js';
 import { signalName } from '../kernel/signal/numbers.js';
 import { Task, Tasks, TaskState, tasksPointer, WakeReason } from '../kernel/task.js';
-import { expireRealTimers } from '../kernel/time.js';
+import { expireTimers } from '../kernel/timers.js';
 import { cpuOf, loadWord, stateOf, wake } from '../kernel/wait.js';
 import { createSharedMemory } from '../machine/shared.js';
 import { MACHINE, Machine } from '../memory/layout.js';
@@ -162,7 +162,7 @@ export class SeededMachine implements SwitchDecider {
       Array.from({ length: cpus }, (_, id) => cpuPointer(id)),
     );
     this.queue = new ReadyQueue(memory);
-    const timers = { expire: (now: number) => expireRealTimers(memory, now) };
+    const timers = { expire: (now: number) => expireTimers(memory, now, Infinity) };
     const clears = (mm: number) => debugClearApplies(memory, mm);
     this.scheduler = new Scheduler(memory, this.clock, this.queue, timers, clears);
     this.firstTid = memory.load32(tasksPointer(memory) + Tasks.nextPid);

@@ -12,6 +12,7 @@ import { createSignalQueues } from '../../src/kernel/signal/links.js';
 import { signalSyscalls } from '../../src/kernel/signal/syscalls.js';
 import { BLOCKED, type Handler, type SyscallTable } from '../../src/kernel/syscalls.js';
 import { createTask, createTasks, Process, Task, TaskState, WakeReason } from '../../src/kernel/task.js';
+import { intervalTimerSyscalls } from '../../src/kernel/interval-timers.js';
 import { timeSyscalls } from '../../src/kernel/time.js';
 import { loadWord, reasonOf, sleepNumberOf, stateOf, taskWord, wake } from '../../src/kernel/wait.js';
 import { MACHINE, Machine } from '../../src/memory/layout.js';
@@ -26,6 +27,7 @@ import { BareCpu } from '../xsave/bare-cpu.js';
 const TABLE: SyscallTable = {
   ...signalSyscalls,
   ...futexSyscalls,
+  ...intervalTimerSyscalls,
   ...timeSyscalls,
   ...schedSyscalls,
   ...cloneSyscalls,
