@@ -8,6 +8,7 @@ import type { ProgramStart } from '../kernel/exec.js';
 import type { FatalSignal } from '../kernel/signal/deliver.js';
 import { signalName } from '../kernel/signal/numbers.js';
 import { sendFromHost } from '../kernel/signal/host.js';
+import { syncAllFiles } from '../kernel/memory/index.js';
 import { Online, settleOnline } from '../kernel/run-queue.js';
 import { mainProcess } from '../kernel/task.js';
 import { LoadError } from '../loader/load-error.js';
@@ -158,6 +159,7 @@ export class Machine {
     } finally {
       this.drain();
       this.input?.stop();
+      syncAllFiles(memory);
       closeHostFiles(memory);
     }
     for (const { loadError } of ends) if (loadError) throw new LoadError(loadError.path, loadError.reason);

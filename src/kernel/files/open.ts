@@ -10,6 +10,7 @@ import { hostCall, hostPath } from './host.js';
 import { filesOf } from './links.js';
 import { lookup, type Place, readPath } from './paths.js';
 import { FileTable, getFile, installFile } from './table.js';
+import { afterResize } from './shared.js';
 
 /** What F_GETFL doesn't show: flags that only open itself looks at. */
 const OPEN_ONLY = Open.CREAT | Open.EXCL | Open.NOCTTY | Open.TRUNC | Open.CLOEXEC;
@@ -107,6 +108,7 @@ function openHost(k: KernelCpu, path: string, flags: number, mode: number, kept:
     if (adjust && stat.isFile()) fchmodSync(fd, permissions);
     if (stat.isFile() || stat.isBlockDevice()) kind = FileKind.regular;
     else kind = stat.isDirectory() ? FileKind.directory : FileKind.stream;
+    if (flags & Open.TRUNC) afterResize(memory, () => stat);
   });
   if (error < 0) {
     if (fd >= 0) closeSync(fd);

@@ -33,7 +33,7 @@ const ALWAYS_READY = Poll.IN | Poll.RDNORM | Poll.OUT | Poll.WRNORM;
 
 const regular: Operations = {
   readAt: (k, file, to, at) => readRegular(k.memory, file, to, at),
-  writeAt: (k, file, from, at) => writeRegular(k.memory, file, from, at),
+  writeAt: (k, file, from, at) => writeRegular(k, file, from, at),
   size: (k, file) => hostSize(k.memory, file),
   poll: () => ALWAYS_READY,
 };

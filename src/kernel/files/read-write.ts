@@ -1,4 +1,4 @@
-import { fdatasyncSync, fsyncSync, ftruncateSync, truncateSync } from 'node:fs';
+import { fdatasyncSync, fstatSync, fsyncSync, ftruncateSync, statSync, truncateSync } from 'node:fs';
 import { Errno } from '../errno.js';
 import type { KernelCpu } from '../kernel-cpu.js';
 import type { SyscallTable } from '../syscalls.js';
@@ -9,6 +9,7 @@ import { hostCall, hostPath } from './host.js';
 import { operationsOf, readFile, readFileAt, writeFile, writeFileAt } from './operations.js';
 import { lookup, readPath } from './paths.js';
 import { hostSize } from './regular.js';
+import { afterResize } from './shared.js';
 import { UserBuffer } from './user-buffer.js';
 import { withFile } from './with-file.js';
 
@@ -104,11 +105,18 @@ function writableRegular(k: KernelCpu, file: number, otherKind: number): number 
   return (fileFlags(k.memory, file) & Open.ACCMODE) === Open.RDONLY ? -Errno.EINVAL : 0;
 }
 
+function resize(k: KernelCpu, file: number, length: number): number {
+  const fd = k.memory.load32(file + File.hostFd);
+  const result = hostCall(() => ftruncateSync(fd, length));
+  afterResize(k.memory, () => fstatSync(fd));
+  return result;
+}
+
 function ftruncate(k: KernelCpu, fd: number, length: number): number {
   if (length < 0) return -Errno.EINVAL;
   return withFile(k, fd, (file) => {
     const error = writableRegular(k, file, Errno.EINVAL);
-    return error || hostCall(() => ftruncateSync(k.memory.load32(file + File.hostFd), length));
+    return error || resize(k, file, length);
   });
 }
 
@@ -119,7 +127,10 @@ function truncate(k: KernelCpu, address: number, length: number): number {
   const place = lookup(k, AT_FDCWD, path, true);
   if (typeof place === 'number') return place;
   if (place.at !== 'host') return -Errno.EINVAL;
-  return hostCall(() => truncateSync(hostPath(place.path), length));
+  const host = hostPath(place.path);
+  const result = hostCall(() => truncateSync(host, length));
+  afterResize(k.memory, () => statSync(host));
+  return result;
 }
 
 /** fallocate(2): only the plain mode, which here makes the file long enough but reserves nothing. */
@@ -132,7 +143,7 @@ function fallocate(k: KernelCpu, fd: number, mode: number, offset: number, lengt
     if (error < 0 || mode !== 0) return error;
     const size = hostSize(k.memory, file);
     if (size < 0 || size >= offset + length) return Math.min(size, 0);
-    return hostCall(() => ftruncateSync(k.memory.load32(file + File.hostFd), offset + length));
+    return resize(k, file, offset + length);
   });
 }
 
