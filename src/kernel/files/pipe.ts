@@ -22,6 +22,9 @@ const Pipe = struct({
   start: 'i32',
   count: 'i32',
   data: 'u32',
+  /** How often bytes came, room came where there was none, or the other end went: what wakes readers and writers. */
+  arrivals: 'i32',
+  departures: 'i32',
   readQueue: { bytes: WaitQueue.size, align: 4 },
   writeQueue: { bytes: WaitQueue.size, align: 4 },
 });
@@ -77,6 +80,8 @@ releaseObject[FileKind.pipe] = (memory, file) => {
   const end = memory.load32(file + File.variant) === End.read ? Pipe.readers : Pipe.writers;
   lock(memory, pipe + Pipe.lock);
   memory.store32(pipe + end, memory.load32(pipe + end) - 1);
+  count(memory, pipe + Pipe.arrivals);
+  count(memory, pipe + Pipe.departures);
   wakeQueueLocked(memory, pipe + Pipe.readQueue);
   wakeQueueLocked(memory, pipe + Pipe.writeQueue);
   const unused = memory.load32(pipe + Pipe.readers) === 0 && memory.load32(pipe + Pipe.writers) === 0;
@@ -103,18 +108,19 @@ export function readPipe(k: KernelCpu, file: number, to: UserBuffer): number {
     unlock(memory, pipe + Pipe.lock);
     return result;
   }
-  const count = Math.min(available, buffer.length);
+  const taken = Math.min(available, buffer.length);
   const start = memory.load32(pipe + Pipe.start);
   const data = memory.loadU32(pipe + Pipe.data);
-  const first = Math.min(count, CAPACITY - start);
+  const first = Math.min(taken, CAPACITY - start);
   buffer.set(memory.u8.subarray(data + start, data + start + first));
-  buffer.set(memory.u8.subarray(data, data + count - first), first);
-  memory.store32(pipe + Pipe.start, (start + count) % CAPACITY);
-  memory.store32(pipe + Pipe.count, available - count);
+  buffer.set(memory.u8.subarray(data, data + taken - first), first);
+  memory.store32(pipe + Pipe.start, (start + taken) % CAPACITY);
+  memory.store32(pipe + Pipe.count, available - taken);
+  if (CAPACITY - available < PIPE_BUF) count(memory, pipe + Pipe.departures);
   wakeQueueLocked(memory, pipe + Pipe.writeQueue);
   unlock(memory, pipe + Pipe.lock);
   wakePollers(memory);
-  return to.push(buffer.subarray(0, count)) || -Errno.EFAULT;
+  return to.push(buffer.subarray(0, taken)) || -Errno.EFAULT;
 }
 
 /** What a blocked writer has written so far is in Task.scratch[0] while it sleeps. */
@@ -174,6 +180,12 @@ function append(memory: Memory, pipe: number, bytes: Uint8Array): void {
   memory.u8.set(bytes.subarray(0, first), data + end);
   memory.u8.set(bytes.subarray(first), data);
   memory.store32(pipe + Pipe.count, used + bytes.length);
+  count(memory, pipe + Pipe.arrivals);
+}
+
+/** Under the pipe's lock. */
+function count(memory: Memory, pointer: number): void {
+  memory.store32(pointer, memory.load32(pointer) + 1);
 }
 
 export function pollPipe(k: KernelCpu, file: number): number {
@@ -189,6 +201,13 @@ export function pollPipe(k: KernelCpu, file: number): number {
     return (count > 0 ? Poll.IN | Poll.RDNORM : 0) | (others === 0 ? Poll.HUP : 0);
   }
   return (CAPACITY - count >= PIPE_BUF ? Poll.OUT | Poll.WRNORM : 0) | (others === 0 ? Poll.ERR : 0);
+}
+
+/** For `changesOf`. */
+export function pipeChanges(memory: Memory, file: number): number {
+  const pipe = memory.loadU32(file + File.object);
+  const reads = memory.load32(file + File.variant) === End.read;
+  return memory.load32(pipe + (reads ? Pipe.arrivals : Pipe.departures));
 }
 
 /** Bytes waiting in the pipe (FIONREAD). */

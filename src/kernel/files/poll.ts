@@ -1,19 +1,14 @@
-import type { Memory } from '../../memory/memory.js';
 import { Errno } from '../errno.js';
 import { type KernelCpu, WakeReason } from '../kernel-cpu.js';
 import { Restart } from '../signal/registers.js';
 import { BLOCKED, type SyscallTable } from '../syscalls.js';
 import { Task } from '../task.js';
-import { dropFile, File, FileKind } from './description.js';
-import { Device } from './devices.js';
+import { dropFile } from './description.js';
 import { Poll } from './flags.js';
 import { beginTemporaryMask, endTemporaryMask, filesOf, readUser, writeUser } from './links.js';
-import { pollFile } from './operations.js';
-import { endPollSleep, lookOrSleep } from './pollers.js';
+import { hostFeeds, pollFile } from './operations.js';
+import { CONSOLE_INTERVAL, endPollSleep, lookOrSleep } from './pollers.js';
 import { FileTable, getFile } from './table.js';
-
-/** Who waits for console input and something else looks again this often (ns): input from the host wakes only its readers. */
-const CONSOLE_INTERVAL = 10e6;
 
 /** One descriptor of a poll or select: the events asked for, and those found. */
 interface Watch {
@@ -34,14 +29,6 @@ function look(k: KernelCpu, watches: readonly Watch[]): number {
     if (watch.found) ready++;
   }
   return ready;
-}
-
-/** Whether the host makes a file ready without telling anybody here. */
-function isHostFed(memory: Memory, file: number): boolean {
-  if (file === 0) return false;
-  const kind = memory.load32(file + File.kind);
-  if (kind === FileKind.device) return memory.load32(file + File.variant) === Device.tty;
-  return kind === FileKind.console || kind === FileKind.stream;
 }
 
 /**
@@ -66,7 +53,7 @@ function wait(k: KernelCpu, watches: readonly Watch[], deadline: number): number
     if (ready > 0) return ready;
     if (k.wakeReason === WakeReason.signal) return -Errno.EINTR;
     if (k.now() >= deadline) return 0;
-    const hostFed = watches.some(({ file }) => isHostFed(memory, file));
+    const hostFed = watches.some(({ file }) => file !== 0 && hostFeeds(memory, file));
     const until = hostFed ? Math.min(deadline, k.now() + CONSOLE_INTERVAL) : deadline;
     return lookOrSleep(k, () => look(k, watches), until);
   } finally {

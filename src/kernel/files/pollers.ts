@@ -18,6 +18,9 @@ import { leaveQueue, sleepOn, WaitQueue, wakeQueueLocked } from '../wait.js';
  */
 const Pollers = struct({ queue: { bytes: WaitQueue.size, align: 4 }, waiters: 'i32' });
 
+/** Who waits for console input and something else looks again this often (ns): input from the host wakes only its readers. */
+export const CONSOLE_INTERVAL = 10e6;
+
 const ROOT = 25;
 
 /** Called once at boot. */
