@@ -3,7 +3,8 @@ import { cloneSyscalls } from './clone.js';
 import { Errno } from './errno.js';
 import { exitSyscalls } from './exit.js';
 import { fileSyscalls, mappableFile } from './files/index.js';
-import { futexSyscalls } from './futex.js';
+import { robustListSyscalls } from './futex.js';
+import { futexSyscalls } from './futex-pi.js';
 import { intervalTimerSyscalls } from './interval-timers.js';
 import { limitsSyscalls } from './limits.js';
 import { memorySyscalls, pkeySyscalls } from './memory/index.js';
@@ -23,6 +24,7 @@ export function syscallTable(memory: Memory): SyscallTable {
     ...exitSyscalls,
     ...fileSyscalls,
     ...futexSyscalls,
+    ...robustListSyscalls,
     ...intervalTimerSyscalls,
     ...limitsSyscalls,
     ...posixTimerSyscalls,

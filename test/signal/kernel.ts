@@ -1,7 +1,8 @@
 import type { Clock } from '../../src/cpu/clock.js';
 import { CpuState } from '../../src/cpu/state.js';
 import { cloneSyscalls } from '../../src/kernel/clone.js';
-import { createFutexTable, futexSyscalls } from '../../src/kernel/futex.js';
+import { createFutexTable, robustListSyscalls } from '../../src/kernel/futex.js';
+import { futexSyscalls } from '../../src/kernel/futex-pi.js';
 import { KernelCpu } from '../../src/kernel/kernel-cpu.js';
 import { Mm } from '../../src/kernel/memory/mm-layout.js';
 import { type AbiName, ABI_NAMES } from '../../src/kernel/pkeys/names.js';
@@ -27,6 +28,7 @@ import { BareCpu } from '../xsave/bare-cpu.js';
 const TABLE: SyscallTable = {
   ...signalSyscalls,
   ...futexSyscalls,
+  ...robustListSyscalls,
   ...intervalTimerSyscalls,
   ...timeSyscalls,
   ...schedSyscalls,
