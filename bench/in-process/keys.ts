@@ -84,8 +84,7 @@ export const keyBenchmarks: readonly Benchmark[] = [
   {
     name: 'xsave-xrstor',
     what: 'guest XSAVE and XRSTOR of all components',
-    prepare: () =>
-      loops([...XSAVE, ...XRSTOR], [], 1, 50, (machine) => ({ rdi: machine.map(1), rax: XCR0 })),
+    prepare: () => loops([...XSAVE, ...XRSTOR], [], 1, 50, (machine) => ({ rdi: machine.map(1), rax: XCR0 })),
   },
   {
     name: 'register-switch',

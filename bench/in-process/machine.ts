@@ -13,7 +13,7 @@ import { initTaskPkeys } from '../../src/kernel/pkeys/lifetime.js';
 import type { AbiName } from '../../src/kernel/pkeys/names.js';
 import { createKernelCpu } from '../../src/kernel/services.js';
 import { createTask, Process, Task } from '../../src/kernel/task.js';
-import { expireRealTimers } from '../../src/kernel/time.js';
+import { expireTimers } from '../../src/kernel/timers.js';
 import { wakeNew } from '../../src/kernel/wait.js';
 import { loadHandlers } from '../../src/machine/handlers.js';
 import { checkOptions } from '../../src/machine/options.js';
@@ -87,7 +87,7 @@ export class BenchMachine {
       });
       this.cpus.push({ k, mmu, loop: new CpuLoop(k, services, BUDGET) });
     }
-    const timers = { expire: (now: number) => expireRealTimers(memory, now) };
+    const timers = { expire: (now: number) => expireTimers(memory, now, Infinity) };
     const clears = (mm: number) => debugClearApplies(memory, mm);
     this.scheduler = new Scheduler(memory, clock, new RoundRobin(memory), timers, clears);
 

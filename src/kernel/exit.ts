@@ -3,6 +3,7 @@ import { MACHINE, Machine } from '../memory/layout.js';
 import { lock, unlock } from '../memory/lock.js';
 import type { Memory } from '../memory/memory.js';
 import { clearChildTid, exitRobustList } from './futex.js';
+import { handOverMutexes } from './futex-pi.js';
 import type { KernelCpu } from './kernel-cpu.js';
 import { CpuSlot, cpuSlot, interruptCpu, ringCpu, ringScheduler } from './run-queue.js';
 import { exitPkeys } from './pkeys/lifetime.js';
@@ -27,6 +28,7 @@ export function exitThread(k: KernelCpu, hooks: ExitHooks): void {
   const { memory, task, process } = k;
   Atomics.store(memory.i32, (task + Task.exiting) >>> 2, 1);
   exitRobustList(k);
+  handOverMutexes(k);
   clearChildTid(k);
   exitPkeys(k);
   const { f64 } = memory;

@@ -45,17 +45,17 @@ const Command = {
   WAIT_BITSET: 9,
   WAKE_BITSET: 10,
 } as const;
-const PRIVATE_FLAG = 128;
-const CLOCK_REALTIME_FLAG = 256;
+export const PRIVATE_FLAG = 128;
+export const CLOCK_REALTIME_FLAG = 256;
 const ANY = -1;
 
 /** Bits of the word of a robust or PI futex. */
-const WAITERS = 0x8000_0000 | 0;
-const OWNER_DIED = 0x4000_0000;
-const TID_MASK = 0x3fff_ffff;
+export const WAITERS = 0x8000_0000 | 0;
+export const OWNER_DIED = 0x4000_0000;
+export const TID_MASK = 0x3fff_ffff;
 
 /** A task's place in a queue, at Task.wait. */
-const Waiter = struct({
+export const Waiter = struct({
   /** The bucket in whose queue it is; 0 when woken or not waiting. Changed under that bucket's lock. Atomic. */
   bucket: 'u32',
   /** Neighbours in the queue (pointers to Waiter). */
@@ -64,10 +64,14 @@ const Waiter = struct({
   /** What it waits for: see Key. */
   space: 'u32',
   offset: 'f64',
+  /** 0 for one that waits for a mutex with priority inheritance: nothing but its owner wakes it. */
   bitset: 'i32',
+  /** Who holds that mutex (src/kernel/futex-pi.ts). */
+  owner: 'i32',
 });
 
-const Bucket = struct({ lock: 'i32', first: 'u32', last: 'u32', unused: 'u32' });
+/** `inheriting`: how many of the waiters wait for a mutex with priority inheritance. Atomic, changed under the lock. */
+export const Bucket = struct({ lock: 'i32', first: 'u32', last: 'u32', inheriting: 'i32' });
 const BUCKETS = 256;
 
 /** Slot of Machine.roots (16–23 are for signals, futexes and time). */
@@ -81,9 +85,15 @@ export function createFutexTable(memory: Memory): void {
 }
 
 /** Identity of a futex: pointer of the mm and address, or 0 and the pointer of the word in a frame for shared ones. */
-interface Key {
+export interface Key {
   space: number;
   offset: number;
+}
+
+/** Calls `visit` for every bucket. */
+export function forEachBucket(memory: Memory, visit: (bucket: number) => void): void {
+  const table = rootPointer(memory, TABLE_ROOT);
+  for (let i = 0; i < BUCKETS; i++) visit(table + i * Bucket.size);
 }
 
 /** Two keys are all that a call needs; they never survive it. */
@@ -91,7 +101,7 @@ const keyA: Key = { space: 0, offset: 0 };
 const keyB: Key = { space: 0, offset: 0 };
 
 /** Fills a key. Returns 0 or −errno. */
-function findKey(k: KernelCpu, address: number, shared: boolean, key: Key): number {
+export function findKey(k: KernelCpu, address: number, shared: boolean, key: Key): number {
   if (address % 4 !== 0) return -Errno.EINVAL;
   if (address >= 0x7fff_ffff_f000) return -Errno.EFAULT;
   if (!shared) {
@@ -107,18 +117,18 @@ function findKey(k: KernelCpu, address: number, shared: boolean, key: Key): numb
   return 0;
 }
 
-function bucketOf(memory: Memory, key: Key): number {
+export function bucketOf(memory: Memory, key: Key): number {
   let hash =
     Math.imul(key.space ^ (key.offset / 4), 0x9e37_79b1) ^ Math.imul(key.offset / 0x1_0000_0000, 0x85eb_ca6b);
   hash ^= hash >>> 15;
   return rootPointer(memory, TABLE_ROOT) + (hash & (BUCKETS - 1)) * Bucket.size;
 }
 
-const matches = (memory: Memory, waiter: number, key: Key) =>
+export const matches = (memory: Memory, waiter: number, key: Key) =>
   memory.loadU32(waiter + Waiter.space) === key.space &&
   memory.f64[(waiter + Waiter.offset) >>> 3] === key.offset;
 
-function append(memory: Memory, bucket: number, waiter: number, key: Key): void {
+export function append(memory: Memory, bucket: number, waiter: number, key: Key): void {
   const last = memory.loadU32(bucket + Bucket.last);
   memory.store32(waiter + Waiter.space, key.space);
   memory.f64[(waiter + Waiter.offset) >>> 3] = key.offset;
@@ -129,7 +139,7 @@ function append(memory: Memory, bucket: number, waiter: number, key: Key): void 
   Atomics.store(memory.i32, (waiter + Waiter.bucket) >>> 2, bucket);
 }
 
-function remove(memory: Memory, bucket: number, waiter: number): void {
+export function remove(memory: Memory, bucket: number, waiter: number): void {
   const next = memory.loadU32(waiter + Waiter.next);
   const previous = memory.loadU32(waiter + Waiter.previous);
   memory.store32(previous === 0 ? bucket + Bucket.first : previous + Waiter.next, next);
@@ -162,13 +172,18 @@ function unlockBoth(memory: Memory, a: number, b: number): void {
 }
 
 /** The futex word, signed; null if its page is not there (no page fault is served). */
-function loadWordNoFault(k: KernelCpu, address: number): number | null {
+export function loadWordNoFault(k: KernelCpu, address: number): number | null {
   const word = k.user.peekU32(address);
   return word < 0 ? null : word | 0;
 }
 
 /** Compare-exchange without page faults: what was found there, signed; null if its page is not there for writing. */
-function compareExchangeWord(k: KernelCpu, address: number, expected: number, value: number): number | null {
+export function compareExchangeWord(
+  k: KernelCpu,
+  address: number,
+  expected: number,
+  value: number,
+): number | null {
   const found = k.user.compareExchange32(address, expected, value, false);
   return found < 0 ? null : found | 0;
 }
@@ -285,7 +300,7 @@ function futexRequeue(
   let moved = 0;
   for (let waiter = memory.loadU32(source + Bucket.first); waiter !== 0; ) {
     const next = memory.loadU32(waiter + Waiter.next);
-    if (matches(memory, waiter, keyA)) {
+    if (matches(memory, waiter, keyA) && memory.load32(waiter + Waiter.bitset) !== 0) {
       if (woken < wakeCount) {
         remove(memory, source, waiter);
         wake(memory, waiter - Task.wait);
@@ -371,7 +386,7 @@ function futexWakeOp(
   return woken;
 }
 
-function futex(
+export function futex(
   k: KernelCpu,
   address: number,
   operation: number,
@@ -410,7 +425,6 @@ function futex(
     case Command.WAKE_OP:
       return futexWakeOp(k, address, shared, value | 0, timeout | 0, address2, value3);
     default:
-      // Priority inheritance (LOCK_PI and its kin) is not offered; glibc's mutexes of that protocol report it.
       return -Errno.ENOSYS;
   }
 }
@@ -506,8 +520,7 @@ export function clearChildTid(k: KernelCpu): void {
   if (k.user.copyOut(address, scratch, 4)) futexWake(k, address, true, 1, ANY);
 }
 
-export const futexSyscalls: SyscallTable = {
-  202: { name: 'futex', handler: futex, args: 'pduxpu' },
+export const robustListSyscalls: SyscallTable = {
   273: { name: 'set_robust_list', handler: setRobustList, args: 'pz' },
   274: { name: 'get_robust_list', handler: getRobustList, args: 'dpp' },
 };

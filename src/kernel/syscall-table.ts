@@ -3,9 +3,12 @@ import { cloneSyscalls } from './clone.js';
 import { Errno } from './errno.js';
 import { exitSyscalls } from './exit.js';
 import { fileSyscalls, mappableFile } from './files/index.js';
-import { futexSyscalls } from './futex.js';
+import { robustListSyscalls } from './futex.js';
+import { futexSyscalls } from './futex-pi.js';
+import { intervalTimerSyscalls } from './interval-timers.js';
 import { limitsSyscalls } from './limits.js';
 import { memorySyscalls, pkeySyscalls } from './memory/index.js';
+import { posixTimerSyscalls } from './posix-timers.js';
 import { schedSyscalls } from './sched.js';
 import { signalSyscalls } from './signal/syscalls.js';
 import type { Handler, SyscallTable } from './syscalls.js';
@@ -21,7 +24,10 @@ export function syscallTable(memory: Memory): SyscallTable {
     ...exitSyscalls,
     ...fileSyscalls,
     ...futexSyscalls,
+    ...robustListSyscalls,
+    ...intervalTimerSyscalls,
     ...limitsSyscalls,
+    ...posixTimerSyscalls,
     ...schedSyscalls,
     ...signalSyscalls,
     ...systemSyscalls,

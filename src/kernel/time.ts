@@ -1,18 +1,13 @@
 import { CpuState } from '../cpu/state.js';
-import { lock, unlock } from '../memory/lock.js';
-import type { Memory } from '../memory/memory.js';
+import { processTime, threadTime } from './cpu-time.js';
 import { Errno } from './errno.js';
 import { restartFutex } from './futex.js';
 import type { KernelCpu } from './kernel-cpu.js';
-import { CpuSlot, cpuSlot, ringScheduler } from './run-queue.js';
-import { forEachProcess, processSignalsOf } from './signal/links.js';
-import { Signal, SiCode } from './signal/numbers.js';
 import { Restart } from './signal/registers.js';
-import { sendSignal, writeInfo } from './signal/send.js';
-import { ProcessSignals } from './signal/state.js';
 import type { SyscallTable } from './syscalls.js';
-import { forEachThread, Process, Task, TaskState, WakeReason, withTask } from './task.js';
+import { Task, WakeReason, withTask } from './task.js';
 import {
+  ClockId,
   fromNanoseconds,
   RestartKind,
   readTimespec,
@@ -20,55 +15,19 @@ import {
   realtimeToMonotonic,
   restartWords,
   setRestart,
+  TIMER_ABSTIME,
   type Timespec,
   timespecValid,
   toNanoseconds,
   writeTimespec,
 } from './timespec.js';
-import { cpuOf, loadWord, sleep, stateOf } from './wait.js';
+import { sleep } from './wait.js';
 
 /** System calls about time (kernel/time). All time comes from KernelCpu.clock. */
-
-const ClockId = {
-  REALTIME: 0,
-  MONOTONIC: 1,
-  PROCESS_CPUTIME: 2,
-  THREAD_CPUTIME: 3,
-  MONOTONIC_RAW: 4,
-  REALTIME_COARSE: 5,
-  MONOTONIC_COARSE: 6,
-  BOOTTIME: 7,
-  REALTIME_ALARM: 8,
-  BOOTTIME_ALARM: 9,
-  TAI: 11,
-} as const;
 
 /** Ticks a second of times(2) and of the coarse clocks (USER_HZ, CONFIG_HZ_250). */
 const USER_HZ = 100;
 const COARSE_NS = 4e6;
-const TIMER_ABSTIME = 1;
-
-/** Time on CPUs of a thread up to now, ns. */
-function threadTime(memory: Memory, task: number, now: number): number {
-  const word = loadWord(memory, task);
-  const saved = memory.f64[(task + Task.cpuTime) >>> 3];
-  if (stateOf(word) !== TaskState.Running) return saved;
-  const since = memory.f64[(cpuSlot(memory, cpuOf(word)) + CpuSlot.since) >>> 3];
-  return saved + Math.max(0, now - since);
-}
-
-/** Time on CPUs of all threads of a process, ended ones too, ns. */
-function processTime(memory: Memory, process: number, now: number): number {
-  const word = processSignalsOf(process) + ProcessSignals.lock;
-  lock(memory, word);
-  let total = memory.f64[(process + Process.cpuTime) >>> 3];
-  forEachThread(memory, process, (task) => {
-    total += threadTime(memory, task, now);
-    return true;
-  });
-  unlock(memory, word);
-  return total;
-}
 
 /** Reads a clock; null if there is no such clock. */
 function readClock(k: KernelCpu, id: number): Timespec | null {
@@ -223,113 +182,8 @@ function getrusage(k: KernelCpu, who: number, result: number): number {
   return k.user.copyOut(result, scratch, RUSAGE_BYTES) ? 0 : -Errno.EFAULT;
 }
 
-/**
- * Sets ITIMER_REAL of the process, in ns from now (0 switches it off), and returns what it was set to.
- * The scheduler thread keeps it: `expireRealTimers`.
- */
-function setRealTimer(k: KernelCpu, value: number, interval: number): { value: number; interval: number } {
-  const { memory } = k;
-  const shared = processSignalsOf(k.process);
-  const deadline = (shared + ProcessSignals.realDeadline) >>> 3;
-  const period = (shared + ProcessSignals.realInterval) >>> 3;
-  const now = k.now();
-  lock(memory, shared + ProcessSignals.lock);
-  const old = { value: timeLeft(memory.f64[deadline], now), interval: memory.f64[period] };
-  memory.f64[deadline] = value === 0 ? 0 : now + value;
-  memory.f64[period] = interval;
-  unlock(memory, shared + ProcessSignals.lock);
-  if (value !== 0) ringScheduler(memory);
-  return old;
-}
-
-/** An armed timer never shows 0, which would mean that it is off. */
-function timeLeft(deadline: number, now: number): number {
-  return deadline === 0 ? 0 : Math.max(1000, deadline - now);
-}
-
-function alarm(k: KernelCpu, seconds: number): number {
-  const { value } = setRealTimer(k, seconds * 1e9, 0);
-  if (value === 0) return 0;
-  // Rounded to the nearest second, but never to 0.
-  return Math.max(1, Math.round(value / 1e9));
-}
-
-const ITIMER_REAL = 0;
-const ITIMER_PROF = 2;
-const ITIMERVAL_BYTES = 32;
-
-function writeItimer(k: KernelCpu, address: number, timer: { value: number; interval: number }): number {
-  const scratch = k.cpu.base + CpuState.scratch;
-  [timer.interval, timer.value].forEach((ns, i) => {
-    const { seconds, nanoseconds } = fromNanoseconds(ns);
-    k.memory.storeNumber(scratch + 16 * i, seconds);
-    k.memory.storeNumber(scratch + 16 * i + 8, Math.floor(nanoseconds / 1000));
-  });
-  return k.user.copyOut(address, scratch, ITIMERVAL_BYTES) ? 0 : -Errno.EFAULT;
-}
-
-/** ITIMER_REAL only: the timers of CPU time are not there yet. */
-function setitimer(k: KernelCpu, which: number, value: number, old: number): number {
-  if (which < 0 || which > ITIMER_PROF) return -Errno.EINVAL;
-  if (which !== ITIMER_REAL) return -Errno.ENOSYS;
-  const times: number[] = [];
-  for (const offset of [0, 16]) {
-    const time = value === 0 ? { seconds: 0, nanoseconds: 0 } : readTimespec(k, value + offset);
-    if (typeof time === 'number') return time;
-    if (time.seconds < 0 || time.nanoseconds < 0 || time.nanoseconds >= 1e6) return -Errno.EINVAL;
-    times.push(time.seconds * 1e9 + time.nanoseconds * 1000);
-  }
-  const before = setRealTimer(k, times[1], times[0]);
-  return old === 0 ? 0 : writeItimer(k, old, before);
-}
-
-function getitimer(k: KernelCpu, which: number, result: number): number {
-  if (which < 0 || which > ITIMER_PROF) return -Errno.EINVAL;
-  const { memory } = k;
-  const shared = processSignalsOf(k.process);
-  if (which !== ITIMER_REAL) return writeItimer(k, result, { value: 0, interval: 0 });
-  lock(memory, shared + ProcessSignals.lock);
-  const value = timeLeft(memory.f64[(shared + ProcessSignals.realDeadline) >>> 3], k.now());
-  const interval = memory.f64[(shared + ProcessSignals.realInterval) >>> 3];
-  unlock(memory, shared + ProcessSignals.lock);
-  return writeItimer(k, result, { value, interval });
-}
-
-/**
- * Sends SIGALRM to the processes whose ITIMER_REAL has run out. Called by the scheduler thread whenever it looks at deadlines.
- * @param now monotonic ns
- * @returns the next deadline of any process, Infinity if there is none
- */
-export function expireRealTimers(memory: Memory, now: number): number {
-  let next = Number.POSITIVE_INFINITY;
-  forEachProcess(memory, (process) => {
-    const shared = processSignalsOf(process);
-    const deadline = (shared + ProcessSignals.realDeadline) >>> 3;
-    if (memory.f64[deadline] === 0) return;
-    lock(memory, shared + ProcessSignals.lock);
-    const expired = memory.f64[deadline] !== 0 && memory.f64[deadline] <= now;
-    if (expired) {
-      const interval = memory.f64[(shared + ProcessSignals.realInterval) >>> 3];
-      // Periods that passed unseen are skipped (hrtimer_forward).
-      const missed = interval > 0 ? Math.floor((now - memory.f64[deadline]) / interval) + 1 : 0;
-      memory.f64[deadline] = interval > 0 ? memory.f64[deadline] + missed * interval : 0;
-    }
-    const left = memory.f64[deadline];
-    unlock(memory, shared + ProcessSignals.lock);
-    if (left !== 0) next = Math.min(next, left);
-    if (!expired) return;
-    const info = shared + ProcessSignals.outsideInfo;
-    writeInfo(memory, info, { signo: Signal.ALRM, code: SiCode.KERNEL });
-    sendSignal(memory, process, 0, Signal.ALRM, info);
-  });
-  return next;
-}
-
 export const timeSyscalls: SyscallTable = {
   35: { name: 'nanosleep', handler: nanosleep, args: 'pp' },
-  36: { name: 'getitimer', handler: getitimer, args: 'dp' },
-  37: { name: 'alarm', handler: alarm, args: 'u' },
-  38: { name: 'setitimer', handler: setitimer, args: 'dpp' },
   96: { name: 'gettimeofday', handler: gettimeofday, args: 'pp' },
   98: { name: 'getrusage', handler: getrusage, args: 'dp' },
   100: { name: 'times', handler: times, args: 'p' },

@@ -15,6 +15,24 @@ export interface Timespec {
   nanoseconds: number;
 }
 
+/** clockid_t (include/uapi/linux/time.h). */
+export const ClockId = {
+  REALTIME: 0,
+  MONOTONIC: 1,
+  PROCESS_CPUTIME: 2,
+  THREAD_CPUTIME: 3,
+  MONOTONIC_RAW: 4,
+  REALTIME_COARSE: 5,
+  MONOTONIC_COARSE: 6,
+  BOOTTIME: 7,
+  REALTIME_ALARM: 8,
+  BOOTTIME_ALARM: 9,
+  TAI: 11,
+} as const;
+
+/** Flag of clock_nanosleep, timer_settime and timerfd_settime: the time is a point in time, not a duration. */
+export const TIMER_ABSTIME = 1;
+
 const TIMESPEC_BYTES = 16;
 
 function load64(memory: Memory, pointer: number): number {
@@ -34,6 +52,49 @@ export function writeTimespec(k: KernelCpu, address: number, time: Timespec): nu
   k.memory.storeNumber(scratch, time.seconds);
   k.memory.storeNumber(scratch + 8, time.nanoseconds);
   return k.user.copyOut(address, scratch, TIMESPEC_BYTES) ? 0 : -Errno.EFAULT;
+}
+
+/** struct itimerspec: period and time to the first expiration. */
+export interface Itimerspec {
+  interval: Timespec;
+  value: Timespec;
+}
+
+/** Reads an itimerspec, or −EFAULT or (times that are none) −EINVAL. */
+export function readItimerspec(k: KernelCpu, address: number): Itimerspec | number {
+  const interval = readTimespec(k, address);
+  const value = readTimespec(k, address + TIMESPEC_BYTES);
+  if (typeof interval === 'number' || typeof value === 'number') return -Errno.EFAULT;
+  return timespecValid(interval) && timespecValid(value) ? { interval, value } : -Errno.EINVAL;
+}
+
+/** Writes period and time left, both in ns; 0 or −EFAULT. */
+export function writeItimerspec(k: KernelCpu, address: number, interval: number, left: number): number {
+  return (
+    writeTimespec(k, address, fromNanoseconds(interval)) ||
+    writeTimespec(k, address + TIMESPEC_BYTES, fromNanoseconds(left))
+  );
+}
+
+/** Time until the next of several timers, ns; Infinity if there is none. */
+export interface TimeLeft {
+  /** Of those that run in monotonic time. */
+  elapsed: number;
+  /** Of those that run in CPU time of a process or thread. */
+  cpu: number;
+}
+
+/**
+ * A timer with a period whose time has come goes on to the first multiple after `now` (hrtimer_forward).
+ * @returns the new deadline, and how many were passed
+ */
+export function forward(
+  deadline: number,
+  interval: number,
+  now: number,
+): { deadline: number; passed: number } {
+  const passed = Math.max(0, Math.floor((now - deadline) / interval) + 1);
+  return { deadline: deadline + passed * interval, passed };
 }
 
 /** Whether it may be a timeout (timespec64_valid). */

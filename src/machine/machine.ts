@@ -5,6 +5,7 @@ import { Piscina } from 'piscina';
 import type { ProgramStart } from '../kernel/exec.js';
 import { stopMachine } from '../kernel/exit.js';
 import { closeHostFiles } from '../kernel/files/index.js';
+import { syncAllFiles } from '../kernel/memory/index.js';
 import { Online, settleOnline } from '../kernel/run-queue.js';
 import type { FatalSignal } from '../kernel/signal/deliver.js';
 import { sendFromHost } from '../kernel/signal/host.js';
@@ -159,6 +160,7 @@ export class Machine {
     } finally {
       this.drain();
       this.input?.stop();
+      syncAllFiles(memory);
       closeHostFiles(memory);
     }
     for (const { loadError } of ends) if (loadError) throw new LoadError(loadError.path, loadError.reason);

@@ -1,6 +1,6 @@
 import { HostClock } from '../cpu/clock.js';
 import { debugClearApplies } from '../kernel/pkeys/debug-clear.js';
-import { expireRealTimers } from '../kernel/time.js';
+import { expireTimers } from '../kernel/timers.js';
 import { Memory } from '../memory/memory.js';
 import { RoundRobin } from '../scheduler/round-robin.js';
 import { Scheduler } from '../scheduler/scheduler.js';
@@ -21,7 +21,7 @@ export function createSchedulerControl(): SchedulerControl {
     async run(job) {
       const memory = new Memory(job.memory);
       const policy = new RoundRobin(memory);
-      const timers = { expire: (now: number) => expireRealTimers(memory, now) };
+      const timers = { expire: (now: number) => expireTimers(memory, now) };
       const clears = (mm: number) => debugClearApplies(memory, mm);
       scheduler = new Scheduler(memory, new HostClock(memory), policy, timers, clears);
       await serve(memory, scheduler);

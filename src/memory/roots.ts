@@ -17,6 +17,8 @@ export const Root = {
   memoryObjectSlab: 5,
   /** 1 once the user has been told that the machine's memory is used up. */
   outOfMemoryReported: 6,
+  /** SharedFiles, src/kernel/memory/shared-file.ts. */
+  sharedFiles: 7,
 } as const;
 
 /** The pointer in a root slot; 0 before boot has set it. */

@@ -11,7 +11,7 @@ import { interruptCpu } from '../kernel/run-queue.js';
 import { setHostSystem } from '../kernel/files/host-system.js';
 import { createKernelCpu, type HostServices } from '../kernel/services.js';
 import { signalName } from '../kernel/signal/numbers.js';
-import { expireRealTimers } from '../kernel/time.js';
+import { expireTimers } from '../kernel/timers.js';
 import { createSharedMemory } from '../machine/shared.js';
 import { MACHINE, Machine } from '../memory/layout.js';
 import type { Memory } from '../memory/memory.js';
@@ -145,7 +145,7 @@ export class SeededMachine implements SwitchDecider {
       Array.from({ length: cpus }, (_, id) => cpuPointer(id)),
     );
     this.queue = new ReadyQueue(memory);
-    const timers = { expire: (now: number) => expireRealTimers(memory, now) };
+    const timers = { expire: (now: number) => expireTimers(memory, now, Infinity) };
     const clears = (mm: number) => debugClearApplies(memory, mm);
     this.scheduler = new Scheduler(memory, this.clock, this.queue, timers, clears);
     this.threads = new Threads(memory, this.cpus, this.clock, this.scheduler, this.queue);

@@ -531,6 +531,7 @@ describe.skipIf(unavailable)('as on the host', () => {
       ],
       [23, 5, { inout: set(3) }, 0, 0, { inout: time }],
       [23, 64, { inout: set(3, 60) }, 0, 0, { inout: time }],
+      [7, { inout: pollfd([3, all]) }, 1, -1],
       [23, -1, 0, 0, 0, { inout: time }],
       [23, 0, 0, 0, 0, { inout: iovec([-1, 0]) }],
       [271, { inout: pollfd([3, 1]) }, 1, { inout: time }, 0, 8],

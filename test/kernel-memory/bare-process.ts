@@ -8,6 +8,7 @@ import { mprotect, pkeyMprotect } from '../../src/kernel/memory/mprotect.js';
 import { ABI_NAMES, type AbiName } from '../../src/kernel/pkeys/abi.js';
 import { initTaskPkeys } from '../../src/kernel/pkeys/lifetime.js';
 import type { MappableFile } from '../../src/kernel/memory/object.js';
+import { setBackingFiles } from '../../src/kernel/memory/shared-file.js';
 import { Task } from '../../src/kernel/task-layout.js';
 import { MACHINE, Machine, MachineFlag } from '../../src/memory/layout.js';
 import type { Memory } from '../../src/memory/memory.js';
@@ -143,9 +144,21 @@ export class BareProcess {
   }
 }
 
+/** The files that were made, by MappableFile.description. */
+const files: (MappableFile | null)[] = [null];
+
+setBackingFiles({
+  read: (_memory, file, position, target) => files[file]!.read(position, target),
+  write: () => 0,
+  size: (_memory, file) => files[file]!.size,
+  hold: () => {},
+  drop: () => {},
+});
+
 /** A file for mapping whose byte at position p is p modulo 251. */
 export function patternFile(size: number, access: Partial<MappableFile> = {}): MappableFile {
-  return {
+  const file: MappableFile = {
+    description: files.length,
     device: 8,
     inode: 77,
     path: '/tmp/pattern',
@@ -160,4 +173,6 @@ export function patternFile(size: number, access: Partial<MappableFile> = {}): M
     },
     ...access,
   };
+  files.push(file);
+  return file;
 }

@@ -7,7 +7,7 @@ import { allocationMap } from '../../src/kernel/pkeys/key-map.js';
 import { handlerPkru, initialPkru } from '../../src/kernel/pkeys/abi.js';
 import { childPkeys, execPkeys } from '../../src/kernel/pkeys/lifetime.js';
 import { MapFlag } from '../../src/kernel/memory/mmap.js';
-import { EXEC, PAGE, READ, RW, bareProcess, newTask } from '../kernel-memory/bare-process.js';
+import { EXEC, PAGE, READ, RW, bareProcess, newTask, patternFile } from '../kernel-memory/bare-process.js';
 import { call, offered } from './calls.js';
 
 /** Table B of the specification, row by row. */
@@ -82,8 +82,7 @@ describe('linux: pkey_mprotect, errors in their order', () => {
 
   it('what the mapping does not allow is EACCES', () => {
     const p = linux();
-    const file = { ...patternless };
-    const at = p.mmap(BASE, PAGE, READ, MapFlag.SHARED | MapFlag.FIXED, file);
+    const at = p.mmap(BASE, PAGE, READ, MapFlag.SHARED | MapFlag.FIXED, patternFile(PAGE));
     expect(p.pkeyProtect(at, 1, RW, 0)).toBe(-Errno.EACCES);
   });
 
@@ -105,17 +104,6 @@ describe('linux: pkey_mprotect, errors in their order', () => {
     expect(pkeyMprotect(p, BASE, PAGE, 8 | RW, 0)).toBe(0);
   });
 });
-
-const patternless = {
-  device: 1,
-  inode: 1,
-  path: '/f',
-  readable: true,
-  writable: false,
-  mappable: true,
-  size: PAGE,
-  read: () => 0,
-};
 
 describe('linux: pkey_alloc and pkey_free', () => {
   it('offers no calls for rights', () => {

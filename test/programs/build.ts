@@ -29,9 +29,18 @@ const folder = join(repositoryRoot, 'test/programs');
 const runs: { source: string; args?: string[]; status?: number; needsPipes?: true; id?: string }[] = [
   ...['printf', 'strtod', 'longdouble', 'math', 'sorting', 'strings', 'setjmp'].map((source) => ({ source })),
   ...['sig_faults', 'sig_stack', 'sig_flags', 'sig_wait', 'sig_threads'].map((source) => ({ source })),
-  ...['threads_sync', 'threads_life', 'atomics', 'clock', 'fenv', 'sse', 'repstring', 'ifunc'].map(
-    (source) => ({ source }),
-  ),
+  ...[
+    'threads_sync',
+    'threads_life',
+    'atomics',
+    'clock',
+    'timers',
+    'mmap_shared',
+    'fenv',
+    'sse',
+    'repstring',
+    'ifunc',
+  ].map((source) => ({ source })),
   { source: 'sig_flags', args: ['pipe'], needsPipes: true },
   { source: 'mm', args: ['FIXTURE/text.txt'], id: 'mm' },
   { source: 'files', args: ['FIXTURE'], id: 'files' },

@@ -82,11 +82,12 @@ static void *spinner(void *argument) {
   pthread_cleanup_pop(0);
   return 0;
 }
-static volatile int release_stubborn;
+static volatile int disabled, release_stubborn;
 static void *stubborn(void *argument) {
   int old;
   pthread_cleanup_push(cleanup, argument);
   pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+  disabled = 1;
   while (!release_stubborn) usleep(1000);
   reached = 1;
   pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &old);
@@ -156,9 +157,10 @@ int main(void) {
     pthread_t thread;
     pthread_create(&thread, 0, cancelled[i], &cleaned[i]);
     if (i == 2) while (!in_loop) sched_yield();
+    else if (i == 3) while (!disabled) sched_yield();
     else usleep(20000);
     printf("cancel %d: %s", i, result(pthread_cancel(thread)));
-    release_stubborn = 1;
+    release_stubborn = i == 3;
     pthread_join(thread, &value);
     printf(" cancelled %d cleaned %d\n", value == PTHREAD_CANCELED, cleaned[i]);
   }

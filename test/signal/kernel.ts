@@ -1,7 +1,8 @@
 import type { Clock } from '../../src/cpu/clock.js';
 import { CpuState } from '../../src/cpu/state.js';
 import { cloneSyscalls } from '../../src/kernel/clone.js';
-import { createFutexTable, futexSyscalls } from '../../src/kernel/futex.js';
+import { createFutexTable, robustListSyscalls } from '../../src/kernel/futex.js';
+import { futexSyscalls } from '../../src/kernel/futex-pi.js';
 import { KernelCpu } from '../../src/kernel/kernel-cpu.js';
 import { Mm } from '../../src/kernel/memory/mm-layout.js';
 import { type AbiName, ABI_NAMES } from '../../src/kernel/pkeys/names.js';
@@ -12,6 +13,7 @@ import { createSignalQueues } from '../../src/kernel/signal/links.js';
 import { signalSyscalls } from '../../src/kernel/signal/syscalls.js';
 import { BLOCKED, type Handler, type SyscallTable } from '../../src/kernel/syscalls.js';
 import { createTask, createTasks, Process, Task, TaskState, WakeReason } from '../../src/kernel/task.js';
+import { intervalTimerSyscalls } from '../../src/kernel/interval-timers.js';
 import { timeSyscalls } from '../../src/kernel/time.js';
 import { loadWord, reasonOf, sleepNumberOf, stateOf, taskWord, wake } from '../../src/kernel/wait.js';
 import { MACHINE, Machine } from '../../src/memory/layout.js';
@@ -26,6 +28,8 @@ import { BareCpu } from '../xsave/bare-cpu.js';
 const TABLE: SyscallTable = {
   ...signalSyscalls,
   ...futexSyscalls,
+  ...robustListSyscalls,
+  ...intervalTimerSyscalls,
   ...timeSyscalls,
   ...schedSyscalls,
   ...cloneSyscalls,

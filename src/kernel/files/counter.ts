@@ -17,6 +17,9 @@ const EventCounter = struct({
   /** Guards the counter and both queues. */
   lock: 'i32',
   semaphore: 'i32',
+  /** How often it was written and read. */
+  writes: 'i32',
+  reads: 'i32',
   readQueue: { bytes: WaitQueue.size, align: 4 },
   writeQueue: { bytes: WaitQueue.size, align: 4 },
 });
@@ -57,6 +60,7 @@ export function readCounter(k: KernelCpu, file: number, to: UserBuffer): number 
   }
   const taken = memory.load32(counter + EventCounter.semaphore) ? 1n : value;
   memory.u64[valueIndex(counter)] = value - taken;
+  memory.store32(counter + EventCounter.reads, memory.load32(counter + EventCounter.reads) + 1);
   wakeQueueLocked(memory, counter + EventCounter.writeQueue);
   unlock(memory, counter + EventCounter.lock);
   wakePollers(memory);
@@ -82,6 +86,7 @@ export function writeCounter(k: KernelCpu, file: number, from: UserBuffer): numb
     return result;
   }
   memory.u64[valueIndex(counter)] = value + added;
+  memory.store32(counter + EventCounter.writes, memory.load32(counter + EventCounter.writes) + 1);
   if (added > 0n) wakeQueueLocked(memory, counter + EventCounter.readQueue);
   unlock(memory, counter + EventCounter.lock);
   wakePollers(memory);
@@ -101,4 +106,11 @@ export function pollCounter(k: KernelCpu, file: number): number {
   const value = memory.u64[valueIndex(counter)];
   unlock(memory, counter + EventCounter.lock);
   return (value > 0n ? Poll.IN : 0) | (value < MAX ? Poll.OUT : 0);
+}
+
+/** For `changesOf`. */
+export function counterChanges(memory: Memory, file: number, events: number): number {
+  const counter = memory.loadU32(file + File.object);
+  const written = events & Poll.IN ? memory.load32(counter + EventCounter.writes) : 0;
+  return written + (events & Poll.OUT ? memory.load32(counter + EventCounter.reads) : 0);
 }

@@ -106,6 +106,8 @@ export const FileKind = {
   counter: 8,
   /** Opened with O_PATH: only a name. */
   path: 9,
+  /** epoll; `object` is the Epoll. */
+  epoll: 10,
 } as const;
 
 /** A byte string in shared memory: its length, then its bytes. */
@@ -173,9 +175,13 @@ export function holdFile(memory: Memory, file: number): void {
 /** What to do with `File.object` when the last reference goes, by kind. Filled by the files that own the kinds. */
 export const releaseObject: Record<number, (memory: Memory, file: number) => void> = {};
 
+/** What is told first when the last reference goes: who refers to files without a reference. Set by epoll. */
+export const lastReference: { forget(memory: Memory, file: number): void } = { forget: () => {} };
+
 /** Drops a reference; the last one closes the file. */
 export function dropFile(memory: Memory, file: number): void {
   if (Atomics.sub(memory.i32, (file + File.references) >>> 2, 1) !== 1) return;
+  lastReference.forget(memory, file);
   releaseObject[memory.load32(file + File.kind)]?.(memory, file);
   const fd = memory.load32(file + File.hostFd);
   if (fd >= 0) {

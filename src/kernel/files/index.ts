@@ -7,6 +7,7 @@ import { createFile, createHostFileList, dropFile, FileKind } from './descriptio
 import { descriptorSyscalls } from './descriptors.js';
 import { directorySyscalls } from './directory.js';
 import { Open } from './flags.js';
+import { createEpolls, epollSyscalls } from './epoll.js';
 import { nameSyscalls } from './names.js';
 import { openSyscalls } from './open.js';
 import { pollSyscalls } from './poll.js';
@@ -29,6 +30,7 @@ export const fileSyscalls: SyscallTable = {
   ...controlSyscalls,
   ...descriptorSyscalls,
   ...directorySyscalls,
+  ...epollSyscalls,
   ...nameSyscalls,
   ...openSyscalls,
   ...pollSyscalls,
@@ -40,6 +42,7 @@ export const fileSyscalls: SyscallTable = {
 export function createFiles(memory: Memory): void {
   createHostFileList(memory);
   createPollers(memory);
+  createEpolls(memory);
   createTextState(memory);
 }
 

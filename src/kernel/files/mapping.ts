@@ -7,6 +7,7 @@ import { hostCall } from './host.js';
 import { hostOf } from './host-system.js';
 import { filesOf } from './links.js';
 import { normalize } from './paths.js';
+import { beforeRead } from './shared.js';
 import { getFile } from './table.js';
 
 /** What a descriptor offers to mmap; `release` it when the mapping is made. Null if the descriptor is not open. */
@@ -16,11 +17,14 @@ export function mappableFile(k: KernelCpu, fd: number): (MappableFile & { releas
   if (file === 0) return null;
   const access = fileFlags(memory, file) & Open.ACCMODE;
   const host = memory.load32(file + File.hostFd);
+  // A private mapping shows the file as it is now; a shared one keeps the description.
+  if (host >= 0) beforeRead(memory, host, 0);
   const isName = memory.load32(file + File.kind) === FileKind.path;
   return {
     ...identity(memory, file, host),
     readable: access !== Open.WRONLY && !isName,
     writable: access !== Open.RDONLY && !isName,
+    description: file,
     mappable: memory.load32(file + File.kind) === FileKind.regular,
     read: (position, target) => hostCall(() => hostOf(memory).read(host, target, position)),
     release: () => dropFile(memory, file),

@@ -12,6 +12,7 @@ import { filesOf } from './links.js';
 import { lookup, type Place, readPath } from './paths.js';
 import { FileType } from './stat.js';
 import { FileTable, getFile, installFile } from './table.js';
+import { afterResize } from './shared.js';
 
 /** What F_GETFL doesn't show: flags that only open itself looks at. */
 const OPEN_ONLY = Open.CREAT | Open.EXCL | Open.NOCTTY | Open.TRUNC | Open.CLOEXEC;
@@ -102,9 +103,11 @@ function openHost(k: KernelCpu, path: string, flags: number, mode: number, kept:
   let kind = 0;
   const error = hostCall(() => {
     fd = host.open(hostPath(path), hostFlags(flags), permissions);
-    const type = host.attributes(fd, false).mode & FileType.mask;
+    const attributes = host.attributes(fd, false);
+    const type = attributes.mode & FileType.mask;
     if (type === FileType.regular || type === FileType.block) kind = FileKind.regular;
     else kind = type === FileType.directory ? FileKind.directory : FileKind.stream;
+    if (flags & Open.TRUNC) afterResize(memory, () => attributes);
   });
   if (error < 0) {
     if (fd >= 0) host.close(fd);

@@ -1,13 +1,14 @@
 import { Errno } from '../errno.js';
+import type { Memory } from '../../memory/memory.js';
 import type { KernelCpu } from '../kernel-cpu.js';
 import { consolePoll, readConsole, writeConsole } from './console.js';
-import { pollCounter, readCounter, writeCounter } from './counter.js';
+import { counterChanges, pollCounter, readCounter, writeCounter } from './counter.js';
 import { File, FileKind, fileFlags, filePath, position, setPosition, withPosition } from './description.js';
 import { DEVICE_POLL, Device, readDevice, writeDevice } from './devices.js';
 import { Open, Poll } from './flags.js';
 import { hostCall } from './host.js';
 import { hostOf } from './host-system.js';
-import { pollPipe, readPipe, writePipe } from './pipe.js';
+import { pipeChanges, pollPipe, readPipe, writePipe } from './pipe.js';
 import { hostSize, readRegular, writePosition, writeRegular } from './regular.js';
 import { napBeforeRetry } from './sleep.js';
 import { readText, writeText } from './text.js';
@@ -33,7 +34,7 @@ const ALWAYS_READY = Poll.IN | Poll.RDNORM | Poll.OUT | Poll.WRNORM;
 
 const regular: Operations = {
   readAt: (k, file, to, at) => readRegular(k.memory, file, to, at),
-  writeAt: (k, file, from, at) => writeRegular(k.memory, file, from, at),
+  writeAt: (k, file, from, at) => writeRegular(k, file, from, at),
   size: (k, file) => hostSize(k.memory, file),
   poll: () => ALWAYS_READY,
 };
@@ -110,7 +111,8 @@ const consoleFile: Operations = {
 const pipe: Operations = { read: readPipe, write: writePipe, poll: pollPipe };
 const counter: Operations = { read: readCounter, write: writeCounter, poll: pollCounter };
 
-const KINDS: Readonly<Record<number, Operations>> = {
+/** Filled by the files that own the kinds, where those need this one. */
+export const KINDS: Record<number, Operations> = {
   [FileKind.regular]: regular,
   [FileKind.directory]: directory,
   [FileKind.stream]: stream,
@@ -194,4 +196,21 @@ export function writeFileAt(k: KernelCpu, file: number, from: () => UserBuffer |
 /** POLL* bits that hold now. */
 export function pollFile(k: KernelCpu, file: number): number {
   return operationsOf(k, file)?.poll(k, file) ?? Poll.NVAL;
+}
+
+/** Whether the host makes a file ready without telling anybody here. */
+export function hostFeeds(memory: Memory, file: number): boolean {
+  const kind = memory.load32(file + File.kind);
+  if (kind === FileKind.device) return memory.load32(file + File.variant) === Device.tty;
+  return kind === FileKind.console || kind === FileKind.stream;
+}
+
+/**
+ * How often a file has become ready for more of `events` (POLL* bits), whether or not it was before; NaN, which equals
+ * nothing, for files that don't count: an edge-triggered watch of theirs reports as a level-triggered one does.
+ */
+export function changesOf(memory: Memory, file: number, events: number): number {
+  const kind = memory.load32(file + File.kind);
+  if (kind === FileKind.pipe) return pipeChanges(memory, file);
+  return kind === FileKind.counter ? counterChanges(memory, file, events) : Number.NaN;
 }

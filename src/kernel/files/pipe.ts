@@ -24,6 +24,9 @@ const Pipe = struct({
   /** 1 while a reader copies bytes to user memory, which it takes out of the ring only when they have arrived. */
   reading: 'i32',
   data: 'u32',
+  /** How often bytes came, room came where there was none, or the other end went: what wakes readers and writers. */
+  arrivals: 'i32',
+  departures: 'i32',
   readQueue: { bytes: WaitQueue.size, align: 4 },
   writeQueue: { bytes: WaitQueue.size, align: 4 },
 });
@@ -79,6 +82,8 @@ releaseObject[FileKind.pipe] = (memory, file) => {
   const end = memory.load32(file + File.variant) === End.read ? Pipe.readers : Pipe.writers;
   lock(memory, pipe + Pipe.lock);
   memory.store32(pipe + end, memory.load32(pipe + end) - 1);
+  count(memory, pipe + Pipe.arrivals);
+  count(memory, pipe + Pipe.departures);
   wakeQueueLocked(memory, pipe + Pipe.readQueue);
   wakeQueueLocked(memory, pipe + Pipe.writeQueue);
   const unused = memory.load32(pipe + Pipe.readers) === 0 && memory.load32(pipe + Pipe.writers) === 0;
@@ -111,21 +116,23 @@ export function readPipe(k: KernelCpu, file: number, to: UserBuffer): number {
     unlock(memory, pipe + Pipe.lock);
     return result;
   }
-  const count = Math.min(available, buffer.length);
+  const wanted = Math.min(available, buffer.length);
   const start = memory.load32(pipe + Pipe.start);
   const data = memory.loadU32(pipe + Pipe.data);
-  const first = Math.min(count, CAPACITY - start);
+  const first = Math.min(wanted, CAPACITY - start);
   buffer.set(memory.u8.subarray(data + start, data + start + first));
-  buffer.set(memory.u8.subarray(data, data + count - first), first);
+  buffer.set(memory.u8.subarray(data, data + wanted - first), first);
   memory.store32(pipe + Pipe.reading, 1);
   unlock(memory, pipe + Pipe.lock);
-  const copied = to.push(buffer.subarray(0, count));
+  const copied = to.push(buffer.subarray(0, wanted));
   // What lies in one page of Linux's pipe is read as a whole or, for want of memory to put it, not at all.
-  const taken = copied < count ? copied - (copied % PIPE_BUF) : count;
+  const taken = copied < wanted ? copied - (copied % PIPE_BUF) : wanted;
   lock(memory, pipe + Pipe.lock);
+  const held = memory.load32(pipe + Pipe.count);
   memory.store32(pipe + Pipe.reading, 0);
   memory.store32(pipe + Pipe.start, (start + taken) % CAPACITY);
-  memory.store32(pipe + Pipe.count, memory.load32(pipe + Pipe.count) - taken);
+  memory.store32(pipe + Pipe.count, held - taken);
+  if (taken > 0 && CAPACITY - held < PIPE_BUF) count(memory, pipe + Pipe.departures);
   wakeQueueLocked(memory, pipe + Pipe.readQueue);
   if (taken > 0) wakeQueueLocked(memory, pipe + Pipe.writeQueue);
   unlock(memory, pipe + Pipe.lock);
@@ -190,6 +197,12 @@ function append(memory: Memory, pipe: number, bytes: Uint8Array): void {
   memory.u8.set(bytes.subarray(0, first), data + end);
   memory.u8.set(bytes.subarray(first), data);
   memory.store32(pipe + Pipe.count, used + bytes.length);
+  count(memory, pipe + Pipe.arrivals);
+}
+
+/** Under the pipe's lock. */
+function count(memory: Memory, pointer: number): void {
+  memory.store32(pointer, memory.load32(pointer) + 1);
 }
 
 export function pollPipe(k: KernelCpu, file: number): number {
@@ -205,6 +218,13 @@ export function pollPipe(k: KernelCpu, file: number): number {
     return (count > 0 ? Poll.IN | Poll.RDNORM : 0) | (others === 0 ? Poll.HUP : 0);
   }
   return (CAPACITY - count >= PIPE_BUF ? Poll.OUT | Poll.WRNORM : 0) | (others === 0 ? Poll.ERR : 0);
+}
+
+/** For `changesOf`. */
+export function pipeChanges(memory: Memory, file: number): number {
+  const pipe = memory.loadU32(file + File.object);
+  const reads = memory.load32(file + File.variant) === End.read;
+  return memory.load32(pipe + (reads ? Pipe.arrivals : Pipe.departures));
 }
 
 /** Bytes waiting in the pipe (FIONREAD). */

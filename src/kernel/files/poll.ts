@@ -3,48 +3,39 @@ import { type KernelCpu, WakeReason } from '../kernel-cpu.js';
 import { Restart } from '../signal/registers.js';
 import { BLOCKED, type SyscallTable } from '../syscalls.js';
 import { Task } from '../task.js';
-import { dropFile, File, FileKind } from './description.js';
-import { Device } from './devices.js';
+import { dropFile } from './description.js';
 import { Poll } from './flags.js';
 import { beginTemporaryMask, endTemporaryMask, filesOf, readUser, writeUser } from './links.js';
-import { pollFile } from './operations.js';
-import { endPollSleep, lookOrSleep } from './pollers.js';
+import { hostFeeds, pollFile } from './operations.js';
+import { CONSOLE_INTERVAL, endPollSleep, lookOrSleep } from './pollers.js';
 import { FileTable, getFile } from './table.js';
-
-/** Who waits for console input and something else looks again this often (ns): input from the host wakes only its readers. */
-const CONSOLE_INTERVAL = 10e6;
 
 /** One descriptor of a poll or select: the events asked for, and those found. */
 interface Watch {
   readonly fd: number;
   readonly events: number;
   found: number;
+  /** Its description, while `wait` holds a reference to it; 0 if it is not open. */
+  file: number;
 }
 
-/** Looks at the files; counts those with events. Sets `console` if one of them is the console's input and not ready. */
-function look(k: KernelCpu, watches: readonly Watch[]): { ready: number; console: boolean } {
-  const { memory } = k;
+/** Looks at the files; counts those with events. */
+function look(k: KernelCpu, watches: readonly Watch[]): number {
   let ready = 0;
-  let console = false;
   for (const watch of watches) {
-    watch.found = 0;
-    if (watch.fd < 0) continue;
-    const file = getFile(memory, filesOf(k), watch.fd);
-    if (file === 0) watch.found = Poll.NVAL;
-    else {
-      watch.found = pollFile(k, file) & (watch.events | Poll.ERR | Poll.HUP);
-      const kind = memory.load32(file + File.kind);
-      const tty = kind === FileKind.device && memory.load32(file + File.variant) === Device.tty;
-      console ||= kind === FileKind.console || kind === FileKind.stream || tty;
-      dropFile(memory, file);
-    }
+    if (watch.fd < 0) watch.found = 0;
+    else if (watch.file === 0) watch.found = Poll.NVAL;
+    else watch.found = pollFile(k, watch.file) & (watch.events | Poll.ERR | Poll.HUP);
     if (watch.found) ready++;
   }
-  return { ready, console };
+  return ready;
 }
 
 /**
  * The common part of poll and select.
+ *
+ * The files are held from before the look until the pollers' lock is free again: to drop the last reference to a pipe takes that
+ * lock. They are not held while the task sleeps; who closes a file makes it ready, so its sleepers look again.
  * @param deadline monotonic ns; after a wake-up the one kept in Task.scratch counts
  * @returns how many files are ready (0 after the deadline), BLOCKED, or −EINTR for the caller to turn into its restart code
  */
@@ -56,14 +47,18 @@ function wait(k: KernelCpu, watches: readonly Watch[], deadline: number): number
     endPollSleep(k);
     deadline = memory.f64[kept];
   }
-  if (k.wakeReason === WakeReason.signal) {
-    const { ready } = look(k, watches);
-    return ready || -Errno.EINTR;
+  for (const watch of watches) watch.file = getFile(memory, filesOf(k), watch.fd);
+  try {
+    const ready = look(k, watches);
+    if (ready > 0) return ready;
+    if (k.wakeReason === WakeReason.signal) return -Errno.EINTR;
+    if (k.now() >= deadline) return 0;
+    const hostFed = watches.some(({ file }) => file !== 0 && hostFeeds(memory, file));
+    const until = hostFed ? Math.min(deadline, k.now() + CONSOLE_INTERVAL) : deadline;
+    return lookOrSleep(k, () => look(k, watches), until);
+  } finally {
+    for (const { file } of watches) if (file !== 0) dropFile(memory, file);
   }
-  const first = look(k, watches);
-  if (first.ready > 0 || k.now() >= deadline) return first.ready;
-  const until = first.console ? Math.min(deadline, k.now() + CONSOLE_INTERVAL) : deadline;
-  return lookOrSleep(k, () => look(k, watches).ready, until);
 }
 
 const POLLFD_BYTES = 8;
@@ -77,6 +72,7 @@ function pollWatches(k: KernelCpu, address: number, count: number): Watch[] | nu
     fd: view.getInt32(8 * i, true),
     events: view.getUint16(8 * i + 4, true),
     found: 0,
+    file: 0,
   }));
 }
 
@@ -134,6 +130,8 @@ function timed(
   const again = k.wakeReason !== WakeReason.none;
   const deadline = again ? Infinity : readDeadline(k, timeAddress, unit);
   if (deadline < 0) return deadline;
+  // A call that fails before it waits writes the time left, too.
+  if (!again) k.memory.f64[(k.task + Task.scratch) >>> 3] = deadline;
   if (mask && !again) {
     const error = beginTemporaryMask(k, mask[0], mask[1]);
     if (error < 0) return error;
@@ -187,7 +185,7 @@ function selectUntil(k: KernelCpu, count: number, sets: readonly number[], deadl
     const file = getFile(k.memory, filesOf(k), fd);
     if (file === 0) return -Errno.EBADF;
     dropFile(k.memory, file);
-    watches.push({ fd, events, found: 0 });
+    watches.push({ fd, events, found: 0, file: 0 });
   }
   const ready = wait(k, watches, deadline);
   if (ready < 0) return ready;

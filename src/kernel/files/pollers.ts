@@ -18,6 +18,9 @@ import { leaveQueue, sleepOn, WaitQueue, wakeQueueLocked } from '../wait.js';
  */
 const Pollers = struct({ queue: { bytes: WaitQueue.size, align: 4 }, waiters: 'i32' });
 
+/** Who waits for console input and something else looks again this often (ns): input from the host wakes only its readers. */
+export const CONSOLE_INTERVAL = 10e6;
+
 const ROOT = 25;
 
 /** Called once at boot. */
@@ -37,7 +40,8 @@ export function wakePollers(memory: Memory): void {
 
 /**
  * Looks, and sleeps if there is nothing to see.
- * @param look answers how many files are ready, or −errno; 0 to sleep. It touches no user memory.
+ * @param look answers how many files are ready, or −errno; 0 to sleep. It touches no user memory, and drops no
+ *   file: closing a pipe wakes pollers.
  * @param deadline monotonic ns
  * @returns what `look` answered, or BLOCKED
  */

@@ -53,6 +53,9 @@ function descriptorName(k: KernelCpu, fd: number): string {
     case FileKind.counter:
       name = 'anon_inode:[eventfd]';
       break;
+    case FileKind.epoll:
+      name = 'anon_inode:[eventpoll]';
+      break;
     case FileKind.console:
       name = hostOf(memory).streamName(memory.load32(file + File.variant));
       break;

@@ -10,6 +10,7 @@ import { hostOf } from './host-system.js';
 import { operationsOf, readFile, readFileAt, writeFile, writeFileAt } from './operations.js';
 import { lookup, readPath } from './paths.js';
 import { hostSize } from './regular.js';
+import { afterResize } from './shared.js';
 import { UserBuffer } from './user-buffer.js';
 import { withFile } from './with-file.js';
 
@@ -105,11 +106,19 @@ function writableRegular(k: KernelCpu, file: number, otherKind: number): number 
   return (fileFlags(k.memory, file) & Open.ACCMODE) === Open.RDONLY ? -Errno.EINVAL : 0;
 }
 
+function resize(k: KernelCpu, file: number, length: number): number {
+  const fd = k.memory.load32(file + File.hostFd);
+  const host = hostOf(k.memory);
+  const result = hostCall(() => host.resize(fd, length));
+  afterResize(k.memory, () => host.attributes(fd, false));
+  return result;
+}
+
 function ftruncate(k: KernelCpu, fd: number, length: number): number {
   if (length < 0) return -Errno.EINVAL;
   return withFile(k, fd, (file) => {
     const error = writableRegular(k, file, Errno.EINVAL);
-    return error || hostCall(() => hostOf(k.memory).resize(k.memory.load32(file + File.hostFd), length));
+    return error || resize(k, file, length);
   });
 }
 
@@ -125,6 +134,7 @@ function truncate(k: KernelCpu, address: number, length: number): number {
     const fd = host.open(hostPath(place.path), constants.O_WRONLY | constants.O_NONBLOCK, 0);
     try {
       host.resize(fd, length);
+      afterResize(k.memory, () => host.attributes(fd, false));
     } finally {
       host.close(fd);
     }
@@ -141,7 +151,7 @@ function fallocate(k: KernelCpu, fd: number, mode: number, offset: number, lengt
     if (error < 0 || mode !== 0) return error;
     const size = hostSize(k.memory, file);
     if (size < 0 || size >= offset + length) return Math.min(size, 0);
-    return hostCall(() => hostOf(k.memory).resize(k.memory.load32(file + File.hostFd), offset + length));
+    return resize(k, file, offset + length);
   });
 }
 

@@ -1,9 +1,11 @@
 import type { Memory } from '../../memory/memory.js';
 import { Errno } from '../errno.js';
+import type { KernelCpu } from '../kernel-cpu.js';
 import { File, fileFlags } from './description.js';
 import { Open } from './flags.js';
 import { hostCall } from './host.js';
 import { hostOf } from './host-system.js';
+import { afterWrite, beforeRead } from './shared.js';
 import { bounce, type UserBuffer } from './user-buffer.js';
 
 /**
@@ -12,6 +14,7 @@ import { bounce, type UserBuffer } from './user-buffer.js';
  */
 export function readRegular(memory: Memory, file: number, to: UserBuffer, at: number): number {
   const fd = memory.load32(file + File.hostFd);
+  beforeRead(memory, fd, at, to.remaining);
   let done = 0;
   while (to.remaining > 0) {
     const buffer = bounce(memory, to.remaining);
@@ -29,7 +32,8 @@ export function readRegular(memory: Memory, file: number, to: UserBuffer, at: nu
  * Writes a regular file of the host at a position. A file opened with O_APPEND has it on the host too, where it decides.
  * @returns bytes written, or −errno if there were none
  */
-export function writeRegular(memory: Memory, file: number, from: UserBuffer, at: number): number {
+export function writeRegular(k: KernelCpu, file: number, from: UserBuffer, at: number): number {
+  const { memory } = k;
   const fd = memory.load32(file + File.hostFd);
   let done = 0;
   while (from.remaining > 0) {
@@ -38,6 +42,7 @@ export function writeRegular(memory: Memory, file: number, from: UserBuffer, at:
     if (taken === 0) return done || -Errno.EFAULT;
     const count = hostCall(() => hostOf(memory).write(fd, buffer.subarray(0, taken), at + done));
     if (count < 0) return done || count;
+    afterWrite(k, fd, at + done, buffer.subarray(0, count));
     done += count;
     if (count < taken || taken < buffer.length) break;
   }

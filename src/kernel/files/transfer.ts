@@ -7,6 +7,7 @@ import { hostCall } from './host.js';
 import { hostOf } from './host-system.js';
 import { filesOf, readUser, writeUser } from './links.js';
 import { writable, writeFile, writeFileAt } from './operations.js';
+import { beforeRead } from './shared.js';
 import { getFile } from './table.js';
 import { bounce, UserBuffer } from './user-buffer.js';
 import { withFile } from './with-file.js';
@@ -27,6 +28,7 @@ function copyPiece(
   const buffer = bounce(memory, length);
   const host = memory.load32(from + File.hostFd);
   const at = fromAt ?? position(memory, from);
+  beforeRead(memory, host, at, buffer.length);
   const count = hostCall(() => hostOf(memory).read(host, buffer, at));
   if (count <= 0) return count;
   const source = UserBuffer.kernel(k, buffer.subarray(0, count));

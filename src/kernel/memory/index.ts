@@ -33,4 +33,5 @@ export { listMappings, type Mapping, residentBytes } from './mappings.js';
 export { createMm, dropMm, forkMm, holdMm, loadMm } from './mm.js';
 export { Mm, TASK_SIZE } from './mm-layout.js';
 export type { FileIdentity, MappableFile } from './object.js';
+export { syncAllFiles } from './shared-file.js';
 export { memorySyscalls, type OpenMappable, pkeySyscalls } from './syscalls.js';

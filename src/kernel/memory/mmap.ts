@@ -7,7 +7,7 @@ import { Errno } from '../errno.js';
 import { abiOf, type PkeyCaller } from '../pkeys/abi.js';
 import { populate } from './populate.js';
 import { Mm, TASK_SIZE } from './mm-layout.js';
-import { createObject, dropObject, loadFile, type MappableFile } from './object.js';
+import { createObject, dropObject, loadFile, type MappableFile, sharedObject } from './object.js';
 import { findPlace, roundHint } from './place.js';
 import { addRegion, pageAlign, removeRegion } from './region.js';
 import { intersects, MAX_MAP_COUNT, VmFlag, vmaCount } from './vma.js';
@@ -146,13 +146,11 @@ function mapLocked(
     shared = type !== MapFlag.PRIVATE;
     if (shared) {
       if (prot & Prot.write && !file.writable) return -Errno.EACCES;
-      vmFlags &= ~VmFlag.mayWrite;
+      if (!file.writable) vmFlags &= ~VmFlag.mayWrite;
     }
     if (!file.readable) return -Errno.EACCES;
     if (!file.mappable) return -Errno.ENODEV;
     if (flags & MapFlag.GROWSDOWN) return -Errno.EINVAL;
-    // Nothing brings what is written to a mapping back into the file.
-    if (shared && prot & Prot.write) return -Errno.ENODEV;
   } else if (type === MapFlag.SHARED) {
     if (flags & MapFlag.GROWSDOWN) return -Errno.EINVAL;
     shared = true;
@@ -166,7 +164,9 @@ function mapLocked(
 
   let object = 0;
   if (file || shared) {
-    object = file ? fileObject(mmu, file, offset, length) : createObject(mmu, Infinity) || -Errno.ENOMEM;
+    if (!file) object = createObject(mmu, Infinity) || -Errno.ENOMEM;
+    else if (shared) object = sharedObject(mmu, file) || -Errno.ENOMEM;
+    else object = fileObject(mmu, file, offset, length);
     if (object < 0) return object;
   }
   if (fixed) {
@@ -193,7 +193,7 @@ export function enoughMemory(memory: Memory, bytes: number): boolean {
   return bytes <= memory.load32(MACHINE + Machine.frameCount) * PAGE_SIZE;
 }
 
-/** An object with the part of a file that is to be mapped, or −errno. */
+/** An object with the part of a file that is to be mapped privately, or −errno. */
 function fileObject(mmu: Mmu, file: MappableFile, offset: number, length: number): number {
   const object = createObject(mmu, pageAlign(file.size), file);
   if (object === 0) return -Errno.ENOMEM;

@@ -1,28 +1,20 @@
 import { type Memory, PAGE_SIZE } from '../../memory/memory.js';
 import { Root, rootPointer } from '../../memory/roots.js';
 import { kfree, kmalloc, slabAlloc, slabFree } from '../../memory/slab.js';
-import { struct } from '../../memory/struct.js';
 import { holdFrame } from '../../mmu/frames.js';
 import { Pte } from '../../mmu/pte.js';
 import type { Mmu } from '../../mmu/mmu.js';
+import { MemoryObject } from './object-layout.js';
+import {
+  dropSharedFile,
+  fillPage,
+  linkSharedFile,
+  makeWritable,
+  setEnd,
+  withSharedFiles,
+} from './shared-file.js';
 
-/**
- * Memory that more than one mapping can show: shared anonymous memory, or the contents of a file as they were when it was
- * mapped. The object keeps its pages in a page table of its own, indexed by offset.
- */
-export const MemoryObject = struct({
-  /** Atomic: mappings, plus whoever makes one. */
-  references: 'i32',
-  /** Top-level table of the pages; 0 for a label, which only names private memory. */
-  root: 'u32',
-  /** Bytes from which on an access is SIGBUS (a multiple of the page size); Infinity for anonymous memory. */
-  end: 'f64',
-  /** For /proc: device and inode (0 for anonymous memory), and the path, UTF-8, from `kmalloc`. */
-  device: 'f64',
-  inode: 'f64',
-  path: 'u32',
-  pathBytes: 'i32',
-});
+export { MemoryObject };
 
 /** What /proc/self/maps says of a file. */
 export interface FileIdentity {
@@ -90,7 +82,12 @@ export function holdObject(memory: Memory, object: number): void {
 
 export function dropObject(mmu: Mmu, object: number): void {
   const { memory } = mmu;
-  if (object === 0 || Atomics.sub(memory.i32, (object + MemoryObject.references) >>> 2, 1) !== 1) return;
+  if (object === 0) return;
+  const last =
+    memory.loadU32(object + MemoryObject.file) !== 0
+      ? dropSharedFile(memory, object)
+      : Atomics.sub(memory.i32, (object + MemoryObject.references) >>> 2, 1) === 1;
+  if (!last) return;
   if (hasPages(memory, object)) mmu.ops.destroy(memory.loadU32(object + MemoryObject.root), 4);
   const path = memory.loadU32(object + MemoryObject.path);
   if (path !== 0) kfree(memory, path, memory.load32(object + MemoryObject.pathBytes));
@@ -115,6 +112,7 @@ export function objectPage(mmu: Mmu, object: number, offset: number): number {
     }
     const frame = ops.allocateFrame() >>> 0;
     if (frame === 0) return NO_FRAME;
+    if (memory.loadU32(object + MemoryObject.file) !== 0) fillPage(memory, object, offset, frame);
     const mapped = ops.map(root, offset, 0, 0, frame | Pte.present | Pte.user | Pte.accessed, 0);
     if (mapped !== 1) ops.releaseFrame(frame);
     if (mapped === 0) return NO_FRAME;
@@ -133,8 +131,27 @@ export interface MappableFile extends FileIdentity {
   /** false for directories, terminals, pipes: ENODEV. */
   readonly mappable: boolean;
   readonly size: number;
+  /** Pointer of the open file description, for shared mappings to hold on to. */
+  readonly description: number;
   /** Fills `target` from a position of the file; returns the bytes read (fewer only at its end) or −errno. */
   read(position: number, target: Uint8Array): number;
+}
+
+/** The object that all shared mappings of a file show, with a reference for the caller; 0 if there is no room. */
+export function sharedObject(mmu: Mmu, file: MappableFile): number {
+  const { memory } = mmu;
+  return withSharedFiles(memory, (list, find) => {
+    let object = find(file.device, file.inode);
+    if (object !== 0) holdObject(memory, object);
+    else {
+      object = createObject(mmu, 0, file);
+      if (object === 0) return 0;
+      linkSharedFile(memory, list, object, file.description);
+    }
+    if (file.writable) makeWritable(memory, object, file.description);
+    setEnd(memory, object);
+    return object;
+  });
 }
 
 /** Bytes that are read from a file at once. */

@@ -3,9 +3,10 @@ import { lockExclusive, lockShared, unlockExclusive, unlockShared } from '../../
 import { Errno } from '../errno.js';
 import type { PkeyCaller } from '../pkeys/abi.js';
 import { Mm, TASK_SIZE } from './mm-layout.js';
-import { hasPage, hasPages } from './object.js';
+import { hasPage, hasPages, MemoryObject } from './object.js';
 import { populate } from './populate.js';
 import { pageAlign } from './region.js';
+import { syncObject } from './shared-file.js';
 import { changeFlags } from './vma-flags.js';
 import {
   findIndex,
@@ -69,7 +70,7 @@ const MS_ASYNC = 1;
 const MS_INVALIDATE = 2;
 const MS_SYNC = 4;
 
-/** msync(2): there is nothing to write back, but the arguments are checked. */
+/** msync(2): shared mappings of files are written to the host's files. */
 export function msync({ memory, mm }: PkeyCaller, start: number, bytes: number, flags: number): number {
   if (flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) return -Errno.EINVAL;
   if (start % PAGE_SIZE !== 0) return -Errno.EINVAL;
@@ -89,6 +90,11 @@ export function msync({ memory, mm }: PkeyCaller, start: number, bytes: number, 
         if (at >= end) break;
       }
       if (flags & MS_INVALIDATE && vmaFlags(memory, vma) & VmFlag.locked) return -Errno.EBUSY;
+      const object = vmaObject(memory, vma);
+      if (object !== 0 && memory.loadU32(object + MemoryObject.file) !== 0 && !(flags & MS_ASYNC)) {
+        const shift = vmaOffset(memory, vma) - vmaStart(memory, vma);
+        syncObject(memory, object, at + shift, Math.min(end, vmaEnd(memory, vma)) + shift);
+      }
       at = vmaEnd(memory, vma);
     }
     return result;

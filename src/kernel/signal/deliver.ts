@@ -1,6 +1,7 @@
 import { CpuState } from '../../cpu/state.js';
 import { lock, unlock } from '../../memory/lock.js';
 import type { KernelCpu } from '../kernel-cpu.js';
+import { timerSignalTaken } from '../posix-timers.js';
 import { type Delivery, enterHandler } from './frame.js';
 import { SI_ADDR, SigInfo } from './frame-layout.js';
 import { handlerPkru } from '../pkeys/abi.js';
@@ -203,6 +204,7 @@ export function deliverSignals(k: KernelCpu, syscall: number): Delivered {
       break;
     }
     take(memory, pool, pending, signal, info);
+    timerSignalTaken(k, info);
     recalculate(memory, signals, shared);
     readAction(k, signals, shared, signal);
     let stop = false;

@@ -1,5 +1,6 @@
 import type { Memory } from '../../memory/memory.js';
-import { highHalf, SIGRTMIN, SYNCHRONOUS, signalBit } from './numbers.js';
+import { SigInfo } from './frame-layout.js';
+import { highHalf, SIGRTMIN, SiCode, SYNCHRONOUS, signalBit } from './numbers.js';
 import { Pending, SIGINFO_KEPT, SigQueue } from './state.js';
 
 /** Pending sets and their siginfo queues (kernel/signal.c). Callers hold ProcessSignals.lock. */
@@ -46,8 +47,9 @@ export function enqueue(
   signal: number,
   info: number,
 ): boolean {
-  // A standard signal that is pending already is the same signal (legacy_queue).
-  if (signal < SIGRTMIN && inSet(memory, pending + Pending.set, signal)) return true;
+  // A standard signal that is pending already is the same signal (legacy_queue), unless a POSIX timer sends it (send_sigqueue).
+  const ofTimer = memory.load32(info + SigInfo.code) === SiCode.TIMER;
+  if (signal < SIGRTMIN && inSet(memory, pending + Pending.set, signal) && !ofTimer) return true;
   const entry = pool.allocate();
   if (entry === 0) {
     if (signal >= SIGRTMIN) return false;

@@ -37,9 +37,12 @@ export const ProcessSignals = struct({
   queued: 'i32',
   actions: { bytes: NSIG * SigAction.size, align: 8 },
   pending: { bytes: Pending.size, align: 8 },
-  /** ITIMER_REAL: when it fires next (monotonic ns; 0 when off), and its period in ns (0: once). */
-  realDeadline: 'f64',
-  realInterval: 'f64',
+  /** ITIMER_REAL, VIRTUAL and PROF: when each fires next (ns of its clock; 0 when off), and its period in ns (0: once). */
+  intervalTimers: ['f64', 6],
+  /** The process's POSIX timers (src/kernel/posix-timers.ts), newest first, how many, and the number of the next. */
+  timers: 'u32',
+  timerCount: 'i32',
+  nextTimer: 'i32',
   /** The stop signal that has stopped the process, 0 while it runs. */
   stopped: 'i32',
   /** What the process has registered for with membarrier (bits of the REGISTER commands). */

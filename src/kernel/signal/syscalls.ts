@@ -2,6 +2,7 @@ import { CpuState } from '../../cpu/state.js';
 import { lock, unlock } from '../../memory/lock.js';
 import { Errno } from '../errno.js';
 import type { KernelCpu } from '../kernel-cpu.js';
+import { timerSignalTaken } from '../posix-timers.js';
 import { initialPkru } from '../pkeys/abi.js';
 import { NO_RESULT, type SyscallTable } from '../syscalls.js';
 import { forEachThread, Process, Task, WakeReason, withTask } from '../task.js';
@@ -181,7 +182,10 @@ function rtSigtimedwait(k: KernelCpu, set: number, info: number, timeout: number
     pending = shared + ProcessSignals.pending;
     signal = nextSignal(memory, pending, ~low, ~high);
   }
-  if (signal !== 0) take(memory, pool, pending, signal, scratch);
+  if (signal !== 0) {
+    take(memory, pool, pending, signal, scratch);
+    timerSignalTaken(k, scratch);
+  }
   const waits = signal === 0 && k.wakeReason !== WakeReason.signal && k.now() < deadline;
   const waiting = signals + TaskSignals.waiting;
   memory.store32(waiting, waits ? low : 0);
