@@ -5,7 +5,7 @@ import { CpuState, cpuPointer, Exit, Gpr, JUMP_ENTRIES, JumpEntry, Vector } from
 import { FCW_DEFAULT, MXCSR_DEFAULT, setMxcsr } from '../cpu/xsave.js';
 import { MACHINE, Machine, MachineFlag } from '../memory/layout.js';
 import { type Memory, PAGE_SIZE } from '../memory/memory.js';
-import { TLB_ENTRIES, TLB_INVALID_PAGE, TlbEntry } from '../mmu/tlb.js';
+import { TLB_ENTRIES, TlbEntry } from '../mmu/tlb.js';
 import { NON_CANONICAL } from '../mmu/walk.js';
 import { Engine, type EngineCpu } from './engine.js';
 import { isStackInstruction, usesStackSegment } from './insn.js';
@@ -202,22 +202,29 @@ export class Cpu implements EngineCpu {
   }
 
   flushTlb(): void {
-    for (const array of [CpuState.tlbRead, CpuState.tlbWrite]) {
-      this.memory.u8.fill(0xff, this.base + array, this.base + array + TLB_ENTRIES * TlbEntry.size);
-    }
+    this.emptyTlb(0, TLB_ENTRIES);
   }
 
   flushTlbRange(start: number, end: number): void {
     const first = Math.floor(start / PAGE_SIZE);
     const count = Math.ceil(end / PAGE_SIZE) - first;
-    if (count >= TLB_ENTRIES) {
-      this.flushTlb();
-      return;
-    }
-    for (let page = first; page < first + count; page++) {
-      const offset = this.base + (page % TLB_ENTRIES) * TlbEntry.size;
-      this.memory.u64[(offset + CpuState.tlbRead) >>> 3] = TLB_INVALID_PAGE;
-      this.memory.u64[(offset + CpuState.tlbWrite) >>> 3] = TLB_INVALID_PAGE;
+    this.emptyTlb(first % TLB_ENTRIES, Math.min(count, TLB_ENTRIES));
+  }
+
+  /** Empties the entries of `count` pages; the index of the first is below TLB_ENTRIES, a power of two. */
+  private emptyTlb(first: number, count: number): void {
+    const { i32 } = this.memory;
+    const reads = (this.base + CpuState.tlbRead) >>> 2;
+    const writes = (this.base + CpuState.tlbWrite) >>> 2;
+    const stride = TlbEntry.size >>> 2;
+    const mask = TLB_ENTRIES - 1;
+    for (let left = count, index = first; left > 0; left--, index++) {
+      // TLB_INVALID_PAGE, as integers: storing a bigint takes many times as long.
+      const offset = (index & mask) * stride;
+      i32[reads + offset] = -1;
+      i32[reads + offset + 1] = -1;
+      i32[writes + offset] = -1;
+      i32[writes + offset + 1] = -1;
     }
   }
 }
