@@ -1,34 +1,14 @@
-import { CcKind, ccOp, Flag } from '../cpu/flags.js';
 import { CpuState, Exit, Vector } from '../cpu/state.js';
 import { PAGE_SHIFT } from '../memory/memory.js';
 import { TlbEntry } from '../mmu/tlb.js';
 import { tlbIndex } from '../mmu/walk.js';
-import { Code, type Label } from '../wasm/code.js';
+import type { Code, Label } from '../wasm/code.js';
 import { Op, Type } from '../wasm/opcodes.js';
+import { FlagEmitter } from './flag-emitter.js';
 import type { HelperName } from './helpers.js';
 import type { Insn, MemOperand, Operand } from './insn.js';
 import type { Row } from './row.js';
-import { sizeMask, type Width, width } from './width.js';
-
-/** x86 condition codes, as in the low four bits of Jcc, SETcc and CMOVcc opcodes. */
-export const Cc = {
-  o: 0,
-  no: 1,
-  b: 2,
-  ae: 3,
-  e: 4,
-  ne: 5,
-  be: 6,
-  a: 7,
-  s: 8,
-  ns: 9,
-  p: 10,
-  np: 11,
-  l: 12,
-  ge: 13,
-  le: 14,
-  g: 15,
-} as const;
+import { sizeMask, width } from './width.js';
 
 /** A writable memory operand in the middle of a read-modify-write: `pointer` (i32 local) is valid until `commit`. */
 export interface Modify {
@@ -76,11 +56,7 @@ interface AccessPlan {
  * last access that can fault.
  * Temporaries are allocated from a pool with `temp` and given back at the end of the instruction.
  */
-export abstract class Emitter {
-  /** The function's first parameter: pointer of the CPU block. */
-  static readonly CPU = 0;
-
-  readonly c: Code;
+export abstract class Emitter extends FlagEmitter {
   /** Label of the exit for faults: nothing of the current instruction has happened. */
   abstract readonly faultLabel: Label;
 
@@ -93,25 +69,7 @@ export abstract class Emitter {
   usage = new RegisterUsage();
   /** Nesting of the code at the current instruction's beginning: what is deeper may not run. */
   private nesting = 0;
-  private flagsTouched = false;
   protected pkruLocal: number | undefined;
-
-  private readonly ccDst: number;
-  private readonly ccSrc: number;
-  private readonly ccSrc2: number;
-  /** Whether ccSrc2, which few operations have, is read or set at all. */
-  private src2Used = false;
-  private readonly ccOpLocal: number;
-  /** Operands and result of the last flag-setting instruction, as long as `cc` says that they are known. */
-  private readonly known = { a32: 0, b32: 0, r32: 0, a64: 0, b64: 0, r64: 0 };
-
-  /** The last flag-writing operation, if the same on every path to here; null: only the locals know. */
-  cc: { kind: number; size: number } | null = null;
-  /** Set by the region builder: nobody will see the flags that the current instruction writes. */
-  flagsDead = false;
-
-  private readonly pool = new Map<number, number[]>();
-  private readonly taken: [number, number][] = [];
 
   protected insn!: Insn;
   protected left = 0;
@@ -125,17 +83,11 @@ export abstract class Emitter {
    */
   constructor(
     params: number,
-    private readonly helpers: HelperName[],
+    helpers: HelperName[],
     private readonly seeded = false,
     protected readonly cpuBase: number | null = null,
   ) {
-    const c = (this.c = new Code(params));
-    this.ccDst = c.local(Type.i64);
-    this.ccSrc = c.local(Type.i64);
-    this.ccSrc2 = c.local(Type.i64);
-    this.ccOpLocal = c.local(Type.i32);
-    for (const name of ['a32', 'b32', 'r32'] as const) this.known[name] = c.local(Type.i32);
-    for (const name of ['a64', 'b64', 'r64'] as const) this.known[name] = c.local(Type.i64);
+    super(params, helpers);
   }
 
   // --- one instruction -------------------------------------------------------------------------------------------------
@@ -150,37 +102,10 @@ export abstract class Emitter {
     if (insn.mem || row?.mayRaise || !row?.lower) this.sync();
   }
 
-  /** Gives the instruction's temporaries back. */
+  /** Ends the instruction: gives its temporaries back. */
   finishInsn(): void {
     this.settle();
-    for (const [type, local] of this.taken) this.pool.get(type)!.push(local);
-    this.taken.length = 0;
-  }
-
-  /** A temporary local of a wasm type, valid until the end of the instruction. Its initial value is undefined. */
-  temp(type: number): number {
-    let free = this.pool.get(type);
-    if (!free) this.pool.set(type, (free = []));
-    const local = free.pop() ?? this.c.local(type);
-    this.taken.push([type, local]);
-    return local;
-  }
-
-  /** Pops the value on the stack into a fresh temporary. */
-  toTemp(type: number): number {
-    const local = this.temp(type);
-    this.c.set(local);
-    return local;
-  }
-
-  /** Function index of a helper, importing it on first use. */
-  helper(name: HelperName): number {
-    const known = this.helpers.indexOf(name);
-    return known >= 0 ? known : this.helpers.push(name) - 1;
-  }
-
-  callHelper(name: HelperName): void {
-    this.c.call(this.helper(name));
+    this.giveBack();
   }
 
   // --- registers -------------------------------------------------------------------------------------------------------
@@ -619,206 +544,6 @@ export abstract class Emitter {
     this.c.br(this.faultLabel);
   }
 
-  // --- flags -----------------------------------------------------------------------------------------------------------
-
-  /** Locals for the operands and the result of a flag-setting instruction of a width: a, b, r. */
-  flagOperands(w: Width): { a: number; b: number; r: number } {
-    const k = this.known;
-    return w.is64 ? { a: k.a64, b: k.b64, r: k.r64 } : { a: k.a32, b: k.b32, r: k.r32 };
-  }
-
-  /**
-   * Records the flags of an operation whose operands and result are in the locals of `flagOperands`:
-   * r always; b as `ccSrc` for add, adc, sub, sbb, shl, shr, imul; `carry` (i64 local) for adc, sbb (ccSrc2), inc, dec, mul (ccSrc),
-   * and the other operand for imul (ccSrc2).
-   * Sub-word results must be masked to their size. Must come after the instruction's last access that can fault.
-   */
-  setFlags(kind: number, size: number, carry?: number): void {
-    if (this.flagsDead) {
-      this.cc = null;
-      return;
-    }
-    this.flagsTouched = true;
-    const c = this.c;
-    const w = width(size);
-    const { b, r } = this.flagOperands(w);
-    const extend = (local: number) => {
-      c.get(local);
-      if (!w.is64) c.op(Op.i64_extend_i32_u);
-    };
-    extend(r);
-    c.set(this.ccDst);
-    if (kind === CcKind.inc || kind === CcKind.dec || kind === CcKind.mul) c.get(carry!).set(this.ccSrc);
-    else if (kind !== CcKind.logic) {
-      extend(b);
-      c.set(this.ccSrc);
-    }
-    if (kind === CcKind.adc || kind === CcKind.sbb || kind === CcKind.imul) {
-      this.src2Used = true;
-      c.get(carry!).set(this.ccSrc2);
-    }
-    c.i32(ccOp(kind, size)).set(this.ccOpLocal);
-    this.cc = { kind, size };
-  }
-
-  /** Pops the six arithmetic flags (i32, other bits ignored) and makes them the flags. */
-  setFlagBits(): void {
-    this.flagsTouched = true;
-    this.c.op(Op.i64_extend_i32_u).set(this.ccSrc);
-    this.c.i32(ccOp(CcKind.flags, 1)).set(this.ccOpLocal);
-    this.cc = { kind: CcKind.flags, size: 1 };
-  }
-
-  /** Pushes the six arithmetic flags (i32) at their RFLAGS positions; other bits are 0. */
-  flagBits(): void {
-    this.flagsTouched = true;
-    const c = this.c;
-    if (this.cc?.kind === CcKind.flags) {
-      c.get(this.ccSrc).op(Op.i32_wrap_i64).i32(0x8d5).op(Op.i32_and);
-      return;
-    }
-    if (this.cc) c.i32(ccOp(this.cc.kind, this.cc.size));
-    else c.get(this.ccOpLocal);
-    this.src2Used = true;
-    c.get(this.ccDst).get(this.ccSrc).get(this.ccSrc2);
-    this.callHelper('flags');
-  }
-
-  /** Pushes 1 if the condition holds, else 0 (i32). */
-  condition(cc: number): void {
-    if (!this.knownCondition(cc)) this.computedCondition(cc);
-  }
-
-  /** Pushes CF as an i64 0 or 1. */
-  carry(): void {
-    if (this.knownCondition(Cc.b)) {
-      this.c.op(Op.i64_extend_i32_u);
-      return;
-    }
-    const c = this.c;
-    this.flagsTouched = true;
-    // In loops the last operation is often INC or DEC itself, which carries CF along.
-    c.get(this.ccOpLocal).i32(ccOp(CcKind.inc, 1)).op(Op.i32_sub).i32(8).op(Op.i32_lt_u);
-    c.if(Type.i64).get(this.ccSrc).else();
-    this.computedCondition(Cc.b);
-    c.op(Op.i64_extend_i32_u).end();
-  }
-
-  private computedCondition(cc: number): void {
-    const c = this.c;
-    this.flagBits();
-    const base = cc & ~1;
-    if (base === Cc.l || base === Cc.le) {
-      const flags = this.toTemp(Type.i32);
-      // SF is bit 7, OF bit 11.
-      c.get(flags).i32(4).op(Op.i32_shr_u).get(flags).op(Op.i32_xor).i32(Flag.SF).op(Op.i32_and);
-      if (base === Cc.le) c.get(flags).i32(Flag.ZF).op(Op.i32_and).op(Op.i32_or);
-    } else {
-      const mask = {
-        [Cc.o]: Flag.OF,
-        [Cc.b]: Flag.CF,
-        [Cc.e]: Flag.ZF,
-        [Cc.be]: Flag.CF | Flag.ZF,
-        [Cc.s]: Flag.SF,
-        [Cc.p]: Flag.PF,
-      }[base]!;
-      c.i32(mask).op(Op.i32_and);
-    }
-    c.op(Op.i32_eqz);
-    if (!(cc & 1)) c.op(Op.i32_eqz);
-  }
-
-  /** Emits a condition straight from the operands of the last flag-setting instruction where that is possible. */
-  private knownCondition(cc: number): boolean {
-    if (!this.cc || this.cc.kind === CcKind.flags) return false;
-    this.flagsTouched = true;
-    const { kind, size } = this.cc;
-    const c = this.c;
-    const w = width(size);
-    const { a, b, r } = this.flagOperands(w);
-    const negate = () => {
-      if (cc & 1) c.op(Op.i32_eqz);
-    };
-    /** Pushes a local, sign-extended within its width. */
-    const signed = (local: number) => {
-      c.get(local);
-      if (size === 1) c.op(Op.i32_extend8_s);
-      else if (size === 2) c.op(Op.i32_extend16_s);
-    };
-    const zero = () => (w.is64 ? c.i64(0) : c.i32(0));
-    const base = cc & ~1;
-    // ZF and SF come from the result alone, whatever the operation.
-    if (kind !== CcKind.mul && kind !== CcKind.imul) {
-      if (base === Cc.e) {
-        if (kind === CcKind.sub)
-          c.get(a)
-            .get(b)
-            .op(cc & 1 ? w.ne : w.eq);
-        else {
-          c.get(r).op(w.eqz);
-          negate();
-        }
-        return true;
-      }
-      if (base === Cc.s) {
-        signed(r);
-        zero();
-        c.op(w.ltS);
-        negate();
-        return true;
-      }
-    }
-    if (kind === CcKind.sub) {
-      switch (base) {
-        case Cc.b:
-          c.get(a)
-            .get(b)
-            .op(cc & 1 ? w.geU : w.ltU);
-          return true;
-        case Cc.be:
-          c.get(a)
-            .get(b)
-            .op(cc & 1 ? w.gtU : w.leU);
-          return true;
-        case Cc.l:
-        case Cc.le:
-          signed(a);
-          signed(b);
-          c.op(base === Cc.l ? w.ltS : w.leS);
-          negate();
-          return true;
-      }
-    } else if (kind === CcKind.logic) {
-      switch (base) {
-        case Cc.b:
-        case Cc.o:
-          c.i32(cc & 1);
-          return true;
-        case Cc.be:
-          c.get(r).op(w.eqz);
-          negate();
-          return true;
-        case Cc.l:
-        case Cc.le:
-          signed(r);
-          zero();
-          c.op(base === Cc.l ? w.ltS : w.leS);
-          negate();
-          return true;
-      }
-    } else if (kind === CcKind.add && base === Cc.b) {
-      c.get(r)
-        .get(b)
-        .op(cc & 1 ? w.geU : w.ltU);
-      return true;
-    } else if ((kind === CcKind.inc || kind === CcKind.dec) && base === Cc.b) {
-      c.get(this.ccSrc).op(Op.i32_wrap_i64);
-      negate();
-      return true;
-    }
-    return false;
-  }
-
   // --- the frame around the body ---------------------------------------------------------------------------------------
 
   /** Loads registers. */
@@ -833,22 +558,6 @@ export abstract class Emitter {
       const offset = this.registerAddress(c, n, CpuState.xmm + 16 * n);
       c.simdMem(V128_LOAD, offset).set(local);
     });
-  }
-
-  /** Lazy flags between locals and the CPU block. */
-  protected transferFlags(c: Code, out: boolean): void {
-    if (!this.flagsTouched) return;
-    for (const [local, field] of [
-      [this.ccDst, CpuState.ccDst],
-      [this.ccSrc, CpuState.ccSrc],
-      [this.ccSrc2, CpuState.ccSrc2],
-    ]) {
-      if (local === this.ccSrc2 && !this.src2Used) continue;
-      if (out) c.get(Emitter.CPU).get(local).mem(Op.i64_store, field);
-      else c.get(Emitter.CPU).mem(Op.i64_load, field).set(local);
-    }
-    if (out) c.get(Emitter.CPU).get(this.ccOpLocal).mem(Op.i32_store, CpuState.ccOp);
-    else c.get(Emitter.CPU).mem(Op.i32_load, CpuState.ccOp).set(this.ccOpLocal);
   }
 
   /**

@@ -1,7 +1,8 @@
 import { Code, Mnemonic } from '../iced/enums.js';
 import { Gpr, Vector } from '../../cpu/state.js';
 import { Op, Type } from '../../wasm/opcodes.js';
-import { Cc, type Emitter } from '../emitter.js';
+import type { Emitter } from '../emitter.js';
+import { Cc } from '../flag-emitter.js';
 import type { Insn, Operand } from '../insn.js';
 import type { Row } from '../row.js';
 import { destinationSize, memorySize } from '../operand-size.js';

@@ -6,7 +6,8 @@ import { type X87OperationName, x87Operation } from '../../cpu/x87-operations.js
 import { ES_B, FCW_DEFAULT, FCW_FIXED, FCW_WRITABLE } from '../../cpu/xsave.js';
 import type { InstructionMemory } from '../../cpu/xsave-instructions.js';
 import { Op, Type } from '../../wasm/opcodes.js';
-import { Cc, Emitter } from '../emitter.js';
+import { Emitter } from '../emitter.js';
+import { Cc } from '../flag-emitter.js';
 import type { HelperName } from '../helpers.js';
 import { effectiveAddress, instructionMemory } from '../execute.js';
 import { type Insn, usesStackSegment } from '../insn.js';
