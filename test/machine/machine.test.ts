@@ -205,7 +205,8 @@ describe('guests of our own', () => {
     ['pkruShared', 2],
   ] as const)('the demonstration notices the defect %s', { timeout: 60_000 }, async (defect, cpus) => {
     const options = { cpus, abi: 'minimal', mutants: Mutant[defect] } as const;
-    const result = await run(guest('demo'), ['6', '20', '20000'], options);
+    // Long enough for every CPU to be there and for threads to lose theirs.
+    const result = await run(guest('demo'), ['6', '300', '20000'], options);
     expect(result.exitCode).toBe(1);
     expect(result.output.toString()).toMatch(/event=wrong/);
   });
