@@ -53,6 +53,9 @@ export class CodeCache {
   /** Slots that `clear` leaves alone. */
   private reserved = 1;
 
+  /** @param onDrop called with the key of each region that is dropped by itself */
+  constructor(private readonly onDrop: (key: number) => void = () => undefined) {}
+
   get(key: number): CachedRegion | undefined {
     return this.regions.get(key);
   }
@@ -138,6 +141,7 @@ export class CodeCache {
     this.forget(region);
     this.release(region);
     this.retire(region);
+    this.onDrop(region.key);
   }
 
   private retire(region: CachedRegion): void {

@@ -45,7 +45,7 @@ export class Engine {
   /** PKRU of the CPU that runs now. Only this worker can reach it. */
   readonly pkru = new WebAssembly.Global({ value: 'i32', mutable: true }, 0);
   readonly runtime: RuntimeExports;
-  private readonly cache = new CodeCache();
+  private readonly cache = new CodeCache((key) => this.forgetJump(key));
   private readonly imports: WebAssembly.Imports;
   /** Made when the first instruction is fetched: a CPU that never runs anything doesn't load the decoder. */
   private lazyDecoder: InsnDecoder | null = null;
@@ -144,9 +144,7 @@ export class Engine {
   promote(cpu: EngineCpu, rip: number): void {
     const block = this.cache.get(rip);
     if (block?.block && !this.compile(cpu, rip, PROFILED, block)) this.cache.drop(block);
-    // Its entry in the jump cache is found to be out of date by its slot alone.
-    const entry = cpu.base + CpuState.jumps + (rip % JUMP_ENTRIES) * JumpEntry.size;
-    this.memory.storeNumber(entry + JumpEntry.rip, -1);
+    this.forgetJump(rip);
   }
 
   /**
@@ -184,7 +182,8 @@ export class Engine {
     }
     const { drops } = this;
     this.fetchedPage = -1;
-    const written = threaded.write(entry, (ip) => this.fetchFrom(cpu, ip), most);
+    const rewritten = this.cache.dropped(key).length;
+    const written = threaded.write(entry, (ip) => this.fetchFrom(cpu, ip), rewritten, most);
     if (written === null || written === 'fault') return written;
     const { insns, block } = written;
     const last = insns[insns.length - 1].next - 1;
@@ -317,24 +316,38 @@ export class Engine {
 
   /** Drops translated code: of the pages [start, end), of a frame, or all. Jump caches are emptied with it. */
   dropCode(start?: number, end?: number): void {
-    if (start === undefined || end === undefined) this.cache.clear();
-    else this.cache.dropPages(Math.floor(start / PAGE_SIZE), Math.ceil(end / PAGE_SIZE));
-    this.forgetJumps();
+    if (start === undefined || end === undefined) {
+      this.cache.clear();
+      this.forgetJumps();
+    } else this.cache.dropPages(Math.floor(start / PAGE_SIZE), Math.ceil(end / PAGE_SIZE));
+    this.codeDropped();
   }
 
   dropFrame(frame: number): void {
     this.cache.dropFrame(frame);
-    this.forgetJumps();
+    this.codeDropped();
   }
 
-  /** No address has all bits set, so that is how an empty entry looks. */
-  private forgetJumps(): void {
+  private codeDropped(): void {
     this.drops++;
     this.decoded.clear();
     this.fetchedPage = -1;
+  }
+
+  /** Empties the jump caches. No address has all bits set, so that is how an empty entry looks. */
+  private forgetJumps(): void {
     for (const base of this.cpus.keys()) {
-      const jumps = base + CpuState.jumps;
-      this.memory.u8.fill(0xff, jumps, jumps + JUMP_ENTRIES * JumpEntry.size);
+      const jumps = (base + CpuState.jumps) >>> 2;
+      this.memory.i32.fill(-1, jumps, jumps + (JUMP_ENTRIES * JumpEntry.size) / 4);
+    }
+  }
+
+  /** Empties the jump caches' entries for one address. */
+  private forgetJump(rip: number): void {
+    for (const base of this.cpus.keys()) {
+      const entry = base + CpuState.jumps + (Math.max(0, rip) % JUMP_ENTRIES) * JumpEntry.size;
+      if (this.memory.loadNumber(entry + JumpEntry.rip) === rip)
+        this.memory.storeNumber(entry + JumpEntry.rip, -1);
     }
   }
 

@@ -26,6 +26,12 @@ const HEAT = 15_000;
 /** A block that has executed this part of its HEAT by the time another is translated is taken along. */
 const WARM = 1 / 16;
 
+/** An instruction may end several blocks that overlap; so many, the latest, are asked where it went. */
+const BLOCKS_ASKED = 4;
+
+/** How much longer a block waits for its translation for each time that its code was dropped. */
+const PATIENCE = 8;
+
 /** Executions of a block of `count` instructions until it is translated. */
 function executions(count: number): number {
   return Math.ceil(HEAT / count);
@@ -78,11 +84,13 @@ export class ThreadedCode {
   /**
    * Decodes the basic block at `entry`, as far as there are handlers.
    * @param fetch decodes the instruction at an address; null if it cannot be fetched or is no instruction
+   * @param rewritten how many versions of the code there were before: the more, the longer until it is translated
    * @returns its instructions and its pointer; null if there is no handler for the first; 'fault' if that cannot be fetched
    */
   write(
     entry: number,
     fetch: (ip: number) => Insn | null,
+    rewritten = 0,
     most = LONGEST_BLOCK,
   ): { insns: Insn[]; block: number } | null | 'fault' {
     const decoded: Decoded[] = [];
@@ -104,12 +112,13 @@ export class ThreadedCode {
     const { memory } = this;
     const block = this.next;
     memory.store32(block + ThreadedBlock.count, decoded.length);
-    memory.store32(block + ThreadedBlock.heat, executions(decoded.length));
+    memory.store32(block + ThreadedBlock.heat, executions(decoded.length) * PATIENCE ** rewritten);
     const { insn: last } = decoded[decoded.length - 1];
     const indirect = flowOf(last).indirect === true;
     memory.store32(block + ThreadedBlock.indirect, indirect ? 1 : 0);
     memory.store32(block + ThreadedBlock.seen, 0);
-    if (indirect) this.noting.set(last.ip, [...(this.noting.get(last.ip) ?? []), block]);
+    if (indirect)
+      this.noting.set(last.ip, [block, ...(this.noting.get(last.ip) ?? [])].slice(0, BLOCKS_ASKED));
     let at = block + ThreadedBlock.size;
     decoded.forEach((one, i) => {
       this.writeInsn(at, one, decoded.length - i);
