@@ -149,7 +149,7 @@ export class Engine {
 
   /**
    * The budget ran out at `rip`, a region's entry or a loop's header: a sample of where time goes. Hot regions are translated
-   * again with more in them.
+   * again with more in them; where there is threaded code, its profile has decided that already.
    */
   sample(cpu: EngineCpu, rip: number): void {
     const region = this.cache.get(rip);
