@@ -16,6 +16,7 @@ export interface CachedRegion {
   readonly hot: boolean;
   /** How often a budget ran out at its entry. */
   samples: number;
+  /** Number of its instructions. */
   readonly insns: number;
 }
 
