@@ -2,12 +2,12 @@ import { CpuState, Exit, Vector } from '../cpu/state.js';
 import { PAGE_SHIFT } from '../memory/memory.js';
 import { TlbEntry } from '../mmu/tlb.js';
 import { tlbIndex } from '../mmu/walk.js';
-import type { Code, Label } from '../wasm/code.js';
+import type { Code } from '../wasm/code.js';
 import { Op, Type } from '../wasm/opcodes.js';
 import { FlagEmitter } from './flag-emitter.js';
+import { RegisterSet, RegisterUsage } from './register-usage.js';
 import type { HelperName } from './helpers.js';
 import type { Insn, MemOperand, Operand } from './insn.js';
-import type { Row } from './row.js';
 import { sizeMask, width } from './width.js';
 
 /** A writable memory operand in the middle of a read-modify-write: `pointer` (i32 local) is valid until `commit`. */
@@ -15,24 +15,6 @@ export interface Modify {
   readonly address: number;
   readonly pointer: number;
   readonly size: number;
-}
-
-/** Registers, a bit each. */
-export interface RegisterSet {
-  gpr: number;
-  xmm: number;
-}
-
-/** What the instructions of a basic block do with registers, for liveness. */
-export class RegisterUsage {
-  /** Read before the block has written them. */
-  readonly needed: RegisterSet = { gpr: 0, xmm: 0 };
-  /** Written in whole, on every way through the block. */
-  readonly defined: RegisterSet = { gpr: 0, xmm: 0 };
-
-  read(kind: 'gpr' | 'xmm', num: number): void {
-    this.needed[kind] |= (1 << num) & ~this.defined[kind];
-  }
 }
 
 /** An access to translate: locals of its address (i64) and of the pointer to set (i32). */
@@ -49,22 +31,21 @@ interface AccessPlan {
  * Writes the body of a function that executes guest instructions: what all instruction families share. Two kinds of function are
  * written this way: regions (region-emitter.ts) and handlers of threaded code (threaded/handler-emitter.ts).
  *
- * Guest registers that it uses live in wasm locals, loaded at entry. What is written to them goes to the CPU block at the next
- * instruction that may leave, or at the block's end, so that every way out finds it there: rejected was writing all of them back at
- * one exit, since every instruction that may leave is then an edge to it that carries all locals along, which V8's optimising compiler
- * takes several times as long for. They are right at a fault provided that a lowering changes no register, flag or memory before its
- * last access that can fault.
+ * Guest registers that it uses live in wasm locals, loaded at entry. What has been written to them is stored to the CPU block on the way
+ * out, by each exit for itself: an exit that is taken rarely costs the way past it nothing. (Rejected: one exit that writes all of them
+ * back, to which every instruction that may leave is an edge that carries all locals along: V8's optimising compiler took several times
+ * as long; and storing them before each instruction that may leave.) They are right at a fault provided that a lowering changes no
+ * register, flag or memory before its last access that can fault; what a repeated string instruction changes on the way is said before
+ * (`advances`).
  * Temporaries are allocated from a pool with `temp` and given back at the end of the instruction.
  */
 export abstract class Emitter extends FlagEmitter {
-  /** Label of the exit for faults: nothing of the current instruction has happened. */
-  abstract readonly faultLabel: Label;
-
   private readonly gprLocals: (number | undefined)[] = [];
   private readonly xmmLocals: (number | undefined)[] = [];
-  /** Registers written by the current instruction, and by those before it since they were last stored. */
-  private readonly written: RegisterSet = { gpr: 0, xmm: 0 };
-  private readonly dirty: RegisterSet = { gpr: 0, xmm: 0 };
+  /** Registers written by the current instruction. */
+  private written = new RegisterSet();
+  /** Registers whose locals may differ from the CPU block where the current instruction begins. */
+  dirty = new RegisterSet();
   /** Of the basic block that is being written. */
   usage = new RegisterUsage();
   /** Nesting of the code at the current instruction's beginning: what is deeper may not run. */
@@ -93,13 +74,11 @@ export abstract class Emitter extends FlagEmitter {
   // --- one instruction -------------------------------------------------------------------------------------------------
 
   /** @param left instructions of the block from this one on, itself included */
-  begin(insn: Insn, row: Row | undefined, left: number): void {
+  begin(insn: Insn, left: number): void {
     this.insn = insn;
     this.left = left;
     this.faultPrepared = false;
     this.nesting = this.c.nesting;
-    // Here and not at the access, which may be emitted in a conditional part.
-    if (insn.mem || row?.mayRaise || !row?.lower) this.sync();
   }
 
   /** Ends the instruction: gives its temporaries back. */
@@ -137,37 +116,48 @@ export abstract class Emitter extends FlagEmitter {
     return (this.xmmLocals[num] ??= this.c.local(Type.v128));
   }
 
-  private settle(): void {
-    const { written, dirty, usage } = this;
-    dirty.gpr |= written.gpr;
-    dirty.xmm |= written.xmm;
-    usage.defined.gpr |= written.gpr;
-    usage.defined.xmm |= written.xmm;
-    written.gpr = written.xmm = 0;
+  protected noteFlagsRead(): void {
+    this.usage.read('flags', 0);
   }
 
-  /** Stores what has been written to registers, the current instruction's part included; it will be stored again. */
-  keep(): void {
-    const { c, written, dirty } = this;
-    const gprs = written.gpr | dirty.gpr;
-    this.gprLocals.forEach((local, n) => {
-      if (local === undefined || !((gprs >> n) & 1)) return;
+  protected noteFlagsWritten(): void {
+    this.written.flags = 1;
+    if (this.c.nesting > this.nesting) this.usage.read('flags', 0);
+  }
+
+  /** The instruction is complete: what it wrote is to be stored by what leaves from here on. */
+  settle(): void {
+    this.dirty.add(this.written);
+    this.usage.defined.add(this.written);
+    this.usage.written.add(this.written);
+    this.written = new RegisterSet();
+  }
+
+  /** The current instruction changes these general-purpose registers step by step, and may leave in between. */
+  advances(nums: readonly number[]): void {
+    for (const num of nums) {
+      this.gpr(num);
+      this.dirty.gpr |= 1 << num;
+      this.usage.written.gpr |= 1 << num;
+    }
+  }
+
+  /** Stores what has been written to registers by complete instructions. */
+  protected keep(): void {
+    const { c, dirty } = this;
+    for (let n = 0; dirty.gpr >>> n !== 0; n++) {
+      if (!((dirty.gpr >>> n) & 1)) continue;
+      const local = (this.gprLocals[n] ??= c.local(Type.i64));
       const offset = this.registerAddress(c, n, CpuState.gpr + 8 * n);
       c.get(local).mem(Op.i64_store, offset);
-    });
-    const xmms = written.xmm | dirty.xmm;
-    this.xmmLocals.forEach((local, n) => {
-      if (local === undefined || !((xmms >> n) & 1)) return;
+    }
+    for (let n = 0; dirty.xmm >>> n !== 0; n++) {
+      if (!((dirty.xmm >>> n) & 1)) continue;
+      const local = (this.xmmLocals[n] ??= c.local(Type.v128));
       const offset = this.registerAddress(c, n, CpuState.xmm + 16 * n);
       c.get(local).simdMem(V128_STORE, offset);
-    });
-  }
-
-  /** Stores what has been written to registers. Everything that runs from here on must have passed here. */
-  sync(): void {
-    this.keep();
-    this.settle();
-    this.dirty.gpr = this.dirty.xmm = 0;
+    }
+    if (dirty.flags) this.storeFlags();
   }
 
   /** Pushes a register operand, zero-extended to its width. */
@@ -322,7 +312,8 @@ export abstract class Emitter extends FlagEmitter {
     this.translate({ address, pointer, size, aligned, tlb: CpuState.tlbRead }, () => {
       c.get(Emitter.CPU).get(address).i32(size);
       this.callHelper('load');
-      c.tee(pointer).op(Op.i32_eqz).unlikely().brIf(this.faultLabel);
+      c.tee(pointer).op(Op.i32_eqz);
+      this.faultIf();
     });
     c.get(pointer);
   }
@@ -347,7 +338,9 @@ export abstract class Emitter extends FlagEmitter {
       write(CpuState.bounce);
       c.get(Emitter.CPU).get(address).i32(size);
       this.callHelper('store');
-      c.op(Op.i32_eqz).unlikely().brIf(this.faultLabel).br(done);
+      c.op(Op.i32_eqz);
+      this.faultIf();
+      c.br(done);
     });
     c.get(pointer);
     write(0);
@@ -363,7 +356,8 @@ export abstract class Emitter extends FlagEmitter {
     this.mayFault();
     this.c.get(Emitter.CPU);
     this.callHelper('fence');
-    this.c.op(Op.i32_eqz).unlikely().brIf(this.faultLabel);
+    this.c.op(Op.i32_eqz);
+    this.faultIf();
   }
 
   /** Seeded mode: the schedule may switch here, before the current instruction. @param kind a SwitchPoint */
@@ -372,7 +366,8 @@ export abstract class Emitter extends FlagEmitter {
     this.mayFault();
     this.c.get(Emitter.CPU).i32(kind);
     this.callHelper('point');
-    this.c.op(Op.i32_eqz).unlikely().brIf(this.faultLabel);
+    this.c.op(Op.i32_eqz);
+    this.faultIf();
   }
 
   /** Seeded mode: the next access is the first of an instruction, or of an element of a repeated one. */
@@ -391,7 +386,8 @@ export abstract class Emitter extends FlagEmitter {
     this.translate({ address, pointer, size, aligned: false, tlb: CpuState.tlbWrite }, () => {
       c.get(Emitter.CPU).get(address).i32(size);
       this.callHelper(locked ? 'modifyLocked' : 'modify');
-      c.tee(pointer).op(Op.i32_eqz).unlikely().brIf(this.faultLabel);
+      c.tee(pointer).op(Op.i32_eqz);
+      this.faultIf();
     });
     return { address, pointer, size };
   }
@@ -407,8 +403,11 @@ export abstract class Emitter extends FlagEmitter {
     c.if();
     c.get(Emitter.CPU).get(address).i32(size);
     this.callHelper('store');
-    if (this.seeded) c.op(Op.i32_eqz).unlikely().brIf(this.faultLabel).end();
-    else c.op(Op.drop).end();
+    if (this.seeded) {
+      c.op(Op.i32_eqz);
+      this.faultIf();
+    } else c.op(Op.drop);
+    c.end();
   }
 
   /** Pops a pointer; pushes the `size` bytes it points to, zero-extended to their width. */
@@ -502,17 +501,22 @@ export abstract class Emitter extends FlagEmitter {
 
   // --- faults and exits ------------------------------------------------------------------------------------------------
 
-  /** To be called before anything that may leave the region within an instruction: notes where it is. */
+  /** To be called before anything that may leave the region within an instruction. */
   mayFault(): void {
     if (this.faultPrepared) return;
     this.faultPrepared = true;
-    if (this.dirty.gpr | this.dirty.xmm) throw new Error('a row that may leave does not say mayRaise');
-    this.noteInstruction();
     this.firstAccess();
   }
 
-  /** Notes which instruction it is that may leave now. */
-  protected abstract noteInstruction(): void;
+  /** Pops a condition (i32); if it is not zero, leaves at this instruction as CpuState.exit says. */
+  faultIf(): void {
+    this.c.unlikely().if();
+    this.fault();
+    this.c.end();
+  }
+
+  /** Leaves at this instruction, of which nothing has happened, as CpuState.exit says. */
+  protected abstract fault(): void;
 
   /** Leaves the region with an exception at this instruction. */
   raise(vector: number, errorCode = 0): void {
@@ -541,12 +545,12 @@ export abstract class Emitter extends FlagEmitter {
   leave(exit: number): void {
     this.mayFault();
     this.c.get(Emitter.CPU).i32(exit).mem(Op.i32_store, CpuState.exit);
-    this.c.br(this.faultLabel);
+    this.fault();
   }
 
   // --- the frame around the body ---------------------------------------------------------------------------------------
 
-  /** Loads registers. */
+  /** Loads registers, and the lazy flags. */
   protected loadRegisters(c: Code, which: RegisterSet): void {
     this.gprLocals.forEach((local, n) => {
       if (local === undefined || !((which.gpr >> n) & 1)) return;
@@ -558,6 +562,7 @@ export abstract class Emitter extends FlagEmitter {
       const offset = this.registerAddress(c, n, CpuState.xmm + 16 * n);
       c.simdMem(V128_LOAD, offset).set(local);
     });
+    if (which.flags) this.loadFlags(c);
   }
 
   /**

@@ -34,13 +34,11 @@ export abstract class FlagEmitter {
   static readonly CPU = 0;
 
   readonly c: Code;
-  private flagsTouched = false;
-
   private readonly ccDst: number;
   private readonly ccSrc: number;
   private readonly ccSrc2: number;
   /** Whether ccSrc2, which few operations have, is read or set at all. */
-  private src2Used = false;
+  src2Used = false;
   private readonly ccOpLocal: number;
   /** Operands and result of the last flag-setting instruction, as long as `cc` says that they are known. */
   private readonly known = { a32: 0, b32: 0, r32: 0, a64: 0, b64: 0, r64: 0 };
@@ -121,7 +119,7 @@ export abstract class FlagEmitter {
       this.cc = null;
       return;
     }
-    this.flagsTouched = true;
+    this.noteFlagsWritten();
     const c = this.c;
     const w = width(size);
     const { b, r } = this.flagOperands(w);
@@ -136,7 +134,7 @@ export abstract class FlagEmitter {
       extend(b);
       c.set(this.ccSrc);
     }
-    if (kind === CcKind.adc || kind === CcKind.sbb || kind === CcKind.imul) {
+    if (HAS_SRC2.has(kind)) {
       this.src2Used = true;
       c.get(carry!).set(this.ccSrc2);
     }
@@ -146,7 +144,7 @@ export abstract class FlagEmitter {
 
   /** Pops the six arithmetic flags (i32, other bits ignored) and makes them the flags. */
   setFlagBits(): void {
-    this.flagsTouched = true;
+    this.noteFlagsWritten();
     this.c.op(Op.i64_extend_i32_u).set(this.ccSrc);
     this.c.i32(ccOp(CcKind.flags, 1)).set(this.ccOpLocal);
     this.cc = { kind: CcKind.flags, size: 1 };
@@ -154,7 +152,7 @@ export abstract class FlagEmitter {
 
   /** Pushes the six arithmetic flags (i32) at their RFLAGS positions; other bits are 0. */
   flagBits(): void {
-    this.flagsTouched = true;
+    this.noteFlagsRead();
     const c = this.c;
     if (this.cc?.kind === CcKind.flags) {
       c.get(this.ccSrc).op(Op.i32_wrap_i64).i32(0x8d5).op(Op.i32_and);
@@ -179,7 +177,7 @@ export abstract class FlagEmitter {
       return;
     }
     const c = this.c;
-    this.flagsTouched = true;
+    this.noteFlagsRead();
     // In loops the last operation is often INC or DEC itself, which carries CF along.
     c.get(this.ccOpLocal).i32(ccOp(CcKind.inc, 1)).op(Op.i32_sub).i32(8).op(Op.i32_lt_u);
     c.if(Type.i64).get(this.ccSrc).else();
@@ -214,7 +212,6 @@ export abstract class FlagEmitter {
   /** Emits a condition straight from the operands of the last flag-setting instruction where that is possible. */
   private knownCondition(cc: number): boolean {
     if (!this.cc || this.cc.kind === CcKind.flags) return false;
-    this.flagsTouched = true;
     const { kind, size } = this.cc;
     const c = this.c;
     const w = width(size);
@@ -295,6 +292,7 @@ export abstract class FlagEmitter {
         .op(cc & 1 ? w.geU : w.ltU);
       return true;
     } else if ((kind === CcKind.inc || kind === CcKind.dec) && base === Cc.b) {
+      this.noteFlagsRead();
       c.get(this.ccSrc).op(Op.i32_wrap_i64);
       negate();
       return true;
@@ -302,19 +300,33 @@ export abstract class FlagEmitter {
     return false;
   }
 
-  /** Lazy flags between locals and the CPU block. */
-  protected transferFlags(c: Code, out: boolean): void {
-    if (!this.flagsTouched) return;
-    for (const [local, field] of [
-      [this.ccDst, CpuState.ccDst],
-      [this.ccSrc, CpuState.ccSrc],
-      [this.ccSrc2, CpuState.ccSrc2],
-    ]) {
-      if (local === this.ccSrc2 && !this.src2Used) continue;
-      if (out) c.get(FlagEmitter.CPU).get(local).mem(Op.i64_store, field);
-      else c.get(FlagEmitter.CPU).mem(Op.i64_load, field).set(local);
-    }
-    if (out) c.get(FlagEmitter.CPU).get(this.ccOpLocal).mem(Op.i32_store, CpuState.ccOp);
-    else c.get(FlagEmitter.CPU).mem(Op.i32_load, CpuState.ccOp).set(this.ccOpLocal);
+  /** The locals of the lazy flags are read. */
+  protected abstract noteFlagsRead(): void;
+  /** The current instruction writes the locals of the lazy flags. */
+  protected abstract noteFlagsWritten(): void;
+
+  /** Stores the lazy flags to the CPU block. */
+  protected storeFlags(): void {
+    const { c, cc } = this;
+    const store = (local: number, field: number) =>
+      c.get(FlagEmitter.CPU).get(local).mem(Op.i64_store, field);
+    if (cc?.kind !== CcKind.flags) store(this.ccDst, CpuState.ccDst);
+    if (cc?.kind !== CcKind.logic) store(this.ccSrc, CpuState.ccSrc);
+    if (cc ? HAS_SRC2.has(cc.kind) : this.src2Used) store(this.ccSrc2, CpuState.ccSrc2);
+    c.get(FlagEmitter.CPU);
+    if (cc) c.i32(ccOp(cc.kind, cc.size));
+    else c.get(this.ccOpLocal);
+    c.mem(Op.i32_store, CpuState.ccOp);
+  }
+
+  /** Loads the lazy flags from the CPU block. */
+  protected loadFlags(c: Code): void {
+    c.get(FlagEmitter.CPU).mem(Op.i64_load, CpuState.ccDst).set(this.ccDst);
+    c.get(FlagEmitter.CPU).mem(Op.i64_load, CpuState.ccSrc).set(this.ccSrc);
+    if (this.src2Used) c.get(FlagEmitter.CPU).mem(Op.i64_load, CpuState.ccSrc2).set(this.ccSrc2);
+    c.get(FlagEmitter.CPU).mem(Op.i32_load, CpuState.ccOp).set(this.ccOpLocal);
   }
 }
+
+/** Operations of which CcState.ccSrc2 is an operand. */
+const HAS_SRC2: ReadonlySet<number> = new Set([CcKind.adc, CcKind.sbb, CcKind.imul]);

@@ -1,20 +1,18 @@
 import { CpuState, Exit, JUMP_ENTRIES, JumpEntry } from '../cpu/state.js';
 import { Code, type Label } from '../wasm/code.js';
 import { Op, Type } from '../wasm/opcodes.js';
-import { Emitter, type RegisterSet } from './emitter.js';
+import { Emitter } from './emitter.js';
 import type { HelperName } from './helpers.js';
+import type { RegisterSet, RegisterUsage } from './register-usage.js';
 
 /** Writes the function of one region: (cpu) -> Exit. RIP and the budget live in locals; leaving is chained to the next region. */
 export class RegionEmitter extends Emitter {
   /** Label of the exit that continues elsewhere (RIP local set) or returns `status`. */
-  readonly exitLabel: Label;
-  readonly faultLabel: Label;
+  private readonly exitLabel: Label;
 
-  readonly ripLocal: number;
-  readonly statusLocal: number;
+  private readonly ripLocal: number;
+  private readonly statusLocal: number;
   readonly budgetLocal: number;
-  private readonly ipLocal: number;
-  private readonly leftLocal: number;
 
   /**
    * @param entry guest address of the region's first instruction
@@ -33,25 +31,41 @@ export class RegionEmitter extends Emitter {
     this.ripLocal = c.local(Type.i64);
     this.statusLocal = c.local(Type.i32);
     this.budgetLocal = c.local(Type.i32);
-    this.ipLocal = c.local(Type.i32);
-    this.leftLocal = c.local(Type.i32);
     this.exitLabel = c.block();
-    this.faultLabel = c.block();
   }
 
-  protected noteInstruction(): void {
-    this.c.i32(this.insn.ip - this.entry).set(this.ipLocal);
-    this.c.i32(this.left).set(this.leftLocal);
+  protected fault(): void {
+    const { c } = this;
+    this.keep();
+    c.get(Emitter.CPU).i64(this.insn.ip).mem(Op.i64_store, CpuState.rip);
+    c.get(Emitter.CPU).get(this.budgetLocal).i32(this.left).op(Op.i32_add).mem(Op.i32_store, CpuState.budget);
+    c.get(Emitter.CPU).mem(Op.i32_load, CpuState.exit).ret();
+  }
+
+  /** What a part of the code may change that is emitted elsewhere, for `resume`. */
+  get position(): Position {
+    const { cc, dirty, usage } = this;
+    return { cc, dirty: dirty.copy(), usage };
+  }
+
+  /** Goes on emitting the block that is left for others. */
+  resume({ cc, dirty, usage }: Position): void {
+    this.cc = cc;
+    this.dirty = dirty.copy();
+    this.usage = usage;
   }
 
   /** Goes on at a known guest address, outside of the region. */
   exitTo(target: number): void {
+    this.keep();
     this.c.i64(target).set(this.ripLocal).br(this.exitLabel);
   }
 
   /** Pops the guest address (i64) at which to go on. */
   exitIndirect(): void {
-    this.c.set(this.ripLocal).br(this.exitLabel);
+    this.c.set(this.ripLocal);
+    this.keep();
+    this.c.br(this.exitLabel);
   }
 
   /** Leaves with a status, RIP being `target`; the current instruction counts as executed. */
@@ -61,17 +75,12 @@ export class RegionEmitter extends Emitter {
   }
 
   /**
-   * Closes the function: fault exit, write-back, chaining. Returns the body with locals and prologue.
-   * @param live registers that may be read before they are written
+   * Closes the function: exit, chaining. Returns the body with locals and prologue.
+   * @param loads registers that the code expects in their locals at entry
    */
-  finish(chain: boolean, live: RegisterSet): Uint8Array {
+  finish(chain: boolean, loads: RegisterSet): Uint8Array {
     const c = this.c;
-    c.end(); // faultLabel
-    c.i64(this.entry).get(this.ipLocal).op(Op.i64_extend_i32_s).op(Op.i64_add).set(this.ripLocal);
-    c.get(this.budgetLocal).get(this.leftLocal).op(Op.i32_add).set(this.budgetLocal);
-    c.get(Emitter.CPU).mem(Op.i32_load, CpuState.exit).set(this.statusLocal);
     c.end(); // exitLabel
-    this.transferFlags(c, true);
     c.get(Emitter.CPU).get(this.budgetLocal).mem(Op.i32_store, CpuState.budget);
     c.get(Emitter.CPU).get(this.ripLocal).mem(Op.i64_store, CpuState.rip);
     if (chain) {
@@ -90,8 +99,7 @@ export class RegionEmitter extends Emitter {
     head.get(Emitter.CPU).i64(this.entry).mem(Op.i64_store, CpuState.rip);
     head.i32(Exit.interrupt).ret();
     head.end();
-    this.loadRegisters(head, live);
-    this.transferFlags(head, false);
+    this.loadRegisters(head, loads);
     if (this.pkruLocal !== undefined) head.globalGet(0).op(Op.i64_extend_i32_u).set(this.pkruLocal);
     return c.finish(head);
   }
@@ -112,6 +120,13 @@ export class RegionEmitter extends Emitter {
       .returnCallIndirect(0);
     c.end();
   }
+}
+
+/** Where the emitter is in a basic block. */
+interface Position {
+  readonly cc: Emitter['cc'];
+  readonly dirty: RegisterSet;
+  readonly usage: RegisterUsage;
 }
 
 const JUMP_MASK = JUMP_ENTRIES - 1;

@@ -3,11 +3,13 @@ import type { Label } from '../wasm/code.js';
 import { ModuleWriter } from '../wasm/module.js';
 import { Op, Type } from '../wasm/opcodes.js';
 import { CpuState } from '../cpu/state.js';
-import { Emitter, type RegisterSet, RegisterUsage } from './emitter.js';
+import { Emitter } from './emitter.js';
 import { RegionEmitter } from './region-emitter.js';
 import { HELPERS, type HelperName } from './helpers.js';
 import type { Insn } from './insn.js';
 import { type Block, dominates, type Region } from './region.js';
+import { RegisterFlow } from './register-flow.js';
+import { RegisterSet, RegisterUsage } from './register-usage.js';
 import type { Flow } from './row.js';
 import { rowOf } from './table.js';
 
@@ -31,11 +33,17 @@ export function emitRegion(
   seeded = false,
   cpu: number | null = null,
 ): Uint8Array<ArrayBuffer> {
+  // What an exit stores depends on what is written by blocks that are emitted later: once to find out, once for good.
+  const draft = new RegionEmitter(region.entry, [], seeded, cpu);
+  const usages = new RegionWriter(draft, region, null).write();
+  const src2Used = draft.src2Used;
+  draft.c.recycle();
+  const flow = new RegisterFlow(region, usages);
   const helpers: HelperName[] = [];
   const e = new RegionEmitter(region.entry, helpers, seeded, cpu);
-  const writer = new RegionWriter(e, region);
-  writer.tree(region.entryBlock);
-  const body = e.finish(chain, writer.liveAtEntry());
+  e.src2Used = src2Used;
+  new RegionWriter(e, region, flow).write();
+  const body = e.finish(chain, flow.loads);
   const m = new ModuleWriter();
   m.type([Type.i32], [Type.i32]); // type 0: what return_call_indirect in the chain expects
   for (const name of helpers) m.importFunc('h', name, HELPERS[name].params, HELPERS[name].results);
@@ -61,10 +69,17 @@ class RegionWriter {
   constructor(
     private readonly e: RegionEmitter,
     private readonly region: Region,
+    private readonly flow: RegisterFlow | null,
   ) {}
 
+  /** @returns what each block does with registers */
+  write(): ReadonlyMap<Block, RegisterUsage> {
+    this.tree(this.region.entryBlock);
+    return this.usages;
+  }
+
   /** Emits a block and everything it dominates. */
-  tree(block: Block, flags: KnownFlags = null): void {
+  private tree(block: Block, flags: KnownFlags = null): void {
     const { c } = this.e;
     const merges = block.dominated.filter((b) => b.isMerge).sort((a, b) => b.order - a.order);
     if (block.isLoopHeader) {
@@ -74,29 +89,6 @@ class RegionWriter {
       this.within(block, merges, null);
       c.end();
     } else this.within(block, merges, flags);
-  }
-
-  /** Registers that some path reads before it writes them: the usual backward data flow, until nothing changes. */
-  liveAtEntry(): RegisterSet {
-    const live = new Map([...this.usages].map(([block, { needed }]) => [block, { ...needed }]));
-    const blocks = [...this.usages.keys()].sort((a, b) => b.order - a.order);
-    for (let changed = true; changed; ) {
-      changed = false;
-      for (const block of blocks) {
-        const mine = live.get(block)!;
-        const { defined } = this.usages.get(block)!;
-        for (const successor of block.successors) {
-          const after = live.get(this.region.blocks.get(successor)!);
-          if (!after) continue;
-          for (const kind of ['gpr', 'xmm'] as const) {
-            const more = mine[kind] | (after[kind] & ~defined[kind]);
-            if (more !== mine[kind]) changed = true;
-            mine[kind] = more;
-          }
-        }
-      }
-    }
-    return live.get(this.region.entryBlock)!;
   }
 
   /** Emits a block inside the wasm blocks of the merge blocks that it dominates, each followed by its merge block. */
@@ -124,8 +116,14 @@ class RegionWriter {
       .op(Op.i32_lt_s)
       .unlikely();
     c.if();
+    e.dirty = this.dirtyAt(header);
+    e.cc = null;
     e.exitStatus(Exit.interrupt, header.start);
     c.end();
+  }
+
+  private dirtyAt(block: Block): RegisterSet {
+    return this.flow?.dirtyAt(block).copy() ?? new RegisterSet();
   }
 
   private code(block: Block, flags: KnownFlags): void {
@@ -136,18 +134,19 @@ class RegionWriter {
     e.usage = new RegisterUsage();
     this.usages.set(block, e.usage);
     e.cc = flags;
+    e.dirty = this.dirtyAt(block);
     c.get(e.budgetLocal).i32(insns.length).op(Op.i32_sub).set(e.budgetLocal);
     for (let i = 0; i < insns.length; i++) {
       const insn = insns[i];
       const row = rowOf(insn);
-      e.begin(insn, row, insns.length - i);
+      e.begin(insn, insns.length - i);
       e.flagsDead = dead[i];
       if (row?.lower) {
         row.lower(e, insn);
         e.finishInsn();
         continue;
       }
-      if (row?.end) row.end(e, insn, this.flow(block));
+      if (row?.end) row.end(e, insn, this.ends(block));
       else e.leave(row?.execute ? Exit.execute : Exit.unimplemented);
       e.finishInsn();
       return;
@@ -155,23 +154,23 @@ class RegionWriter {
     this.goto(block, insns[insns.length - 1].next);
   }
 
-  private flow(block: Block): Flow {
+  private ends(block: Block): Flow {
     const { e } = this;
     return {
       jump: (target) => this.goto(block, target),
       branch: (taken, otherwise) => {
-        e.sync();
-        const flags = e.cc;
+        e.settle();
+        const here = e.position;
         e.c.if();
         this.goto(block, taken);
         e.c.else();
-        e.cc = flags;
+        e.resume(here);
         this.goto(block, otherwise);
         e.c.end();
       },
       indirect: () => this.indirect(block),
       status: (exit, target) => {
-        e.sync();
+        e.settle();
         e.exitStatus(exit, target);
       },
     };
@@ -180,15 +179,15 @@ class RegionWriter {
   /** Goes to the address on the stack: one of the block's known successors (returns of inlined calls), or anywhere. */
   private indirect(block: Block): void {
     const { e } = this;
-    e.sync();
-    const flags = e.cc;
+    e.settle();
+    const here = e.position;
     const target = e.toTemp(Type.i64);
     for (const successor of block.successors) {
       if (!this.region.blocks.has(successor)) continue;
       e.c.get(target).i64(successor).op(Op.i64_eq).if();
       this.goto(block, successor);
       e.c.end();
-      e.cc = flags;
+      e.resume(here);
     }
     e.c.get(target);
     e.exitIndirect();
@@ -197,7 +196,7 @@ class RegionWriter {
   /** An edge of the graph: a wasm branch, the target's code itself, or an exit. */
   private goto(from: Block, target: number): void {
     const { e } = this;
-    e.sync();
+    e.settle();
     // A call's target may be a block of the region without there being an edge: the graph then knows nothing of it.
     const to = from.successors.includes(target) ? this.region.blocks.get(target) : undefined;
     if (!to || to.order < 0) e.exitTo(target);

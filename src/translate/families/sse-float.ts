@@ -171,7 +171,7 @@ export function callExact(e: Emitter, kind: number, shape: number, imm: number, 
   e.mayFault();
   c.get(Emitter.CPU).i32(sseOperation(kind, shape)).i32(imm).get(a).get(b);
   e.callHelper('sse');
-  c.unlikely().brIf(e.faultLabel);
+  e.faultIf();
 }
 
 /** Pushes CpuState.mxcsrSlow. */

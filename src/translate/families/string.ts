@@ -44,6 +44,15 @@ function advance(e: Emitter, insn: Insn, register: number, by: number): void {
 
 type Kind = 'movs' | 'stos' | 'lods' | 'scas' | 'cmps';
 
+/** Registers that a repeated instruction counts with. */
+const ADVANCES: Record<Kind, readonly number[]> = {
+  movs: [Gpr.rcx, Gpr.rsi, Gpr.rdi],
+  stos: [Gpr.rcx, Gpr.rdi],
+  lods: [Gpr.rcx, Gpr.rsi, Gpr.rax],
+  scas: [Gpr.rcx, Gpr.rdi],
+  cmps: [Gpr.rcx, Gpr.rsi, Gpr.rdi],
+};
+
 /** One element. SCAS and CMPS leave operands and difference in the locals of `flagOperands`. */
 function element(e: Emitter, insn: Insn, kind: Kind, size: number, step: number): void {
   const c = e.c;
@@ -110,6 +119,8 @@ function string(kind: Kind) {
     const address32 = insn.mem!.addressSize === 4;
     const count = e.temp(Type.i64);
     e.mayFault();
+    // What the next element may fault with.
+    e.advances(ADVANCES[kind]);
     const remaining = () => {
       c.get(e.gpr(Gpr.rcx));
       if (address32) c.i64(0xffffffff).op(Op.i64_and);
@@ -148,7 +159,6 @@ function string(kind: Kind) {
       if (kind === 'movs') advance(e, insn, Gpr.rsi, bytes);
       advance(e, insn, Gpr.rdi, bytes);
       decrement(() => c.get(finished));
-      e.keep();
       remaining();
       c.brIf(finish).br(again);
       c.end();
@@ -156,8 +166,6 @@ function string(kind: Kind) {
     }
     element(e, insn, kind, size, step);
     decrement(() => c.i64(1));
-    // The next element may fault.
-    e.keep();
     remaining();
     c.brIf(finish);
     if (compares) {

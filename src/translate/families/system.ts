@@ -85,7 +85,6 @@ function popf(size: number) {
     c.get(value).i32(ARITHMETIC_FLAGS).op(Op.i32_and);
     e.setFlagBits();
     // Single-stepping begins behind the next instruction, which the CPU's loop runs alone.
-    e.sync();
     c.get(value).i32(Flag.TF).op(Op.i32_and).if();
     flow.status(Exit.interrupt, insn.next);
     c.end();

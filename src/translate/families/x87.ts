@@ -134,7 +134,8 @@ function loadConstant(significand: bigint, exponent: number): Lower {
 function probe(e: Emitter, address: number, size: number): void {
   e.c.get(Emitter.CPU).get(address).i32(size);
   e.callHelper('modify');
-  e.c.op(Op.i32_eqz).brIf(e.faultLabel);
+  e.c.op(Op.i32_eqz);
+  e.faultIf();
 }
 
 /** Calls a store's operation; pushes whether there is something to store. */

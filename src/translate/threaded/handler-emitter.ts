@@ -17,7 +17,7 @@ const INSN = 1;
  * handler takes from the ThreadedInsn and the CPU block.
  */
 export class HandlerEmitter extends Emitter {
-  readonly faultLabel: Label;
+  private readonly faultLabel: Label;
   private readonly exitLabel: Label;
   private readonly step: number;
   /** Bit sets of the processor's registers (those with fixed numbers) that the lowering has used. */
@@ -37,11 +37,11 @@ export class HandlerEmitter extends Emitter {
 
   /** Emits the representative `insn`. */
   instruction(insn: Insn, row: Row): void {
-    this.begin(insn, row, 1);
+    this.begin(insn, 1);
     if (row.lower) row.lower(this, insn);
     else if (row.end) row.end(this, insn, this.flow());
     else this.leave(Exit.execute);
-    this.sync();
+    this.complete();
     this.finishInsn();
   }
 
@@ -58,24 +58,24 @@ export class HandlerEmitter extends Emitter {
     const { c } = this;
     return {
       jump: (target) => {
-        this.sync();
+        this.complete();
         this.jump(target);
       },
       branch: (taken, otherwise) => {
-        this.sync();
+        this.complete();
         c.if();
         this.jump(taken);
         c.end();
         this.jump(otherwise);
       },
       indirect: () => {
-        this.sync();
+        this.complete();
         const to = this.toTemp(Type.i64);
         c.get(Emitter.CPU).get(to).mem(Op.i64_store, CpuState.rip);
         c.i32(Step.jump).set(this.step).br(this.exitLabel);
       },
       status: (exit, target) => {
-        this.sync();
+        this.complete();
         c.get(Emitter.CPU).i32(exit).mem(Op.i32_store, CpuState.exit);
         this.jump(target, Step.status);
       },
@@ -130,7 +130,16 @@ export class HandlerEmitter extends Emitter {
   }
 
   /** The ThreadedInsn says where it is. */
-  protected noteInstruction(): void {}
+  protected fault(): void {
+    this.keep();
+    this.c.br(this.faultLabel);
+  }
+
+  /** Stores what the instruction has written. */
+  private complete(): void {
+    this.settle();
+    this.keep();
+  }
 
   /** Closes the function and returns its body. */
   finish(): Uint8Array {
@@ -139,11 +148,9 @@ export class HandlerEmitter extends Emitter {
     c.end(); // faultLabel
     c.i32(Step.left).set(this.step);
     c.end(); // exitLabel
-    this.transferFlags(c, true);
     c.get(this.step);
     const head = new Code(2);
     this.loadRegisters(head, this.usage.needed);
-    this.transferFlags(head, false);
     if (this.pkruLocal !== undefined) head.globalGet(0).op(Op.i64_extend_i32_u).set(this.pkruLocal);
     return c.finish(head);
   }
