@@ -34,7 +34,7 @@ async function shootdown(others: number): Promise<Prepared> {
   const ports = ids.map(() => new MessageChannel());
   const ends = ids.map((id, i) => {
     const { port2: port } = ports[i];
-    const job: CpuJob = { memory: memory.wasm, id, port, handlers: loadHandlers() };
+    const job: CpuJob = { memory: memory.wasm, id, port, handlers: loadHandlers(), translations: null };
     machine.start(code, { rsi: page }, id);
     return pool.run(job, { transferList: [port] });
   });

@@ -27,4 +27,7 @@ export const debugFpuOption = () =>
 export const memoryOption = () =>
   new Option('--memory <size>', 'guest memory, 1M to 4G').argParser(parseSize).default(512 << 20, '512M');
 
+export const cacheOption = () =>
+  new Option('--no-cache', "neither use nor keep translations of the program's runs");
+
 export const seedOption = () => new Option('--seed <s>', 'seed of the random source').argParser(parseWhole);

@@ -1,8 +1,9 @@
 import { Command } from 'commander';
 import type { AbiName } from '../kernel/pkeys/names.js';
+import { cacheDirectory } from '../machine/cache-directory.js';
 import { runProgram } from '../machine/run-program.js';
 import { withUsageErrors } from './exit-status.js';
-import { abiOption, cpusOption, debugFpuOption, memoryOption, seedOption } from './options.js';
+import { abiOption, cacheOption, cpusOption, debugFpuOption, memoryOption, seedOption } from './options.js';
 
 interface RunFlags {
   cpus: number;
@@ -12,6 +13,7 @@ interface RunFlags {
   seed?: number;
   strace: boolean;
   stats?: string;
+  cache: boolean;
 }
 
 /** `europa run`: a Linux program on an emulated machine, with the host's standard streams. */
@@ -27,9 +29,13 @@ export function runCommand(): Command {
     .addOption(memoryOption())
     .addOption(seedOption())
     .option('--strace', 'log system calls to standard error', false)
+    .addOption(cacheOption())
     .option('--stats <file>', 'write counters as JSON when the program has ended')
     .action(async (path: string, args: string[], flags: RunFlags) => {
-      const { stats, ...options } = flags;
-      process.exit(await withUsageErrors(() => runProgram({ path, args, statsFile: stats, ...options })));
+      const { stats, cache, ...options } = flags;
+      const translations = cache ? cacheDirectory() : null;
+      process.exit(
+        await withUsageErrors(() => runProgram({ path, args, statsFile: stats, translations, ...options })),
+      );
     });
 }

@@ -1,9 +1,10 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { AbiName } from '../kernel/pkeys/names.js';
+import { cacheDirectory } from '../machine/cache-directory.js';
 import { runScaling } from '../machine/scaling.js';
 import { WORKLOADS } from '../observe/scale/workloads.js';
 import { withUsageErrors } from './exit-status.js';
-import { abiOption, debugFpuOption, memoryOption, parseWhole } from './options.js';
+import { abiOption, cacheOption, debugFpuOption, memoryOption, parseWhole } from './options.js';
 
 interface ScaleFlags {
   cpus: number[];
@@ -14,6 +15,7 @@ interface ScaleFlags {
   memory: number;
   json?: string;
   svg?: string;
+  cache: boolean;
 }
 
 /** "1,2,4,8". */
@@ -43,6 +45,7 @@ export function scaleCommand(): Command {
     .addOption(abiOption('linux'))
     .addOption(debugFpuOption())
     .addOption(memoryOption())
+    .addOption(cacheOption())
     .option('--json <file>', 'write results and measurements as JSON')
     .option('--svg <file>', 'write charts as SVG')
     .addHelpText(
@@ -58,7 +61,8 @@ export function scaleCommand(): Command {
       const print = (text: string) => void process.stdout.write(text);
       const onRun = process.stderr.isTTY ? showRun : undefined;
       const status = await withUsageErrors(async () => {
-        await runScaling({ ...flags, workloads, program, onRun }, (text) => {
+        const translations = flags.cache ? cacheDirectory() : null;
+        await runScaling({ ...flags, translations, workloads, program, onRun }, (text) => {
           if (onRun) process.stderr.write(CLEAR);
           print(text);
         });

@@ -88,6 +88,8 @@ export const CpuState = struct({
   /** Counters (doubles) for --stats. */
   instructions: 'f64',
   regionsTranslated: 'f64',
+  /** Taken from the translation store. */
+  regionsRestored: 'f64',
   contextSwitches: 'f64',
   tlbMisses: 'f64',
   shootdownsSent: 'f64',

@@ -11,11 +11,12 @@ import { Memory } from '../memory/memory.js';
 import { hasMutant, Mutant } from '../memory/mutants.js';
 import { Cpu } from '../translate/cpu.js';
 import { Engine } from '../translate/engine.js';
+import { TranslationStore } from '../translate/translation-store.js';
 import { type CpuEnd, type CpuJob, type CpuMessage, FAULTS_REPORTED } from './messages.js';
 import { CapturedOutput, HostOutput } from './output.js';
 
 /** The body of a CPU worker in parallel mode: runs one CPU until the machine stops. */
-export function runCpu({ memory: wasm, id, port, handlers, program }: CpuJob): CpuEnd {
+export function runCpu({ memory: wasm, id, port, handlers, translations, program }: CpuJob): CpuEnd {
   const memory = new Memory(wasm);
   if (memory.load32(MACHINE + Machine.stopping) !== 0) return {};
   const capture = (memory.load32(MACHINE + Machine.flags) & MachineFlag.captureOutput) !== 0;
@@ -23,6 +24,7 @@ export function runCpu({ memory: wasm, id, port, handlers, program }: CpuJob): C
   const tell = (message: CpuMessage) => port.postMessage(message);
   let parallel = false;
   const engine = new Engine(memory, null, handlers, id);
+  if (translations) engine.useStore(TranslationStore.open(translations.directory, translations.program, id));
   const { k, mmu, services } = createKernelCpu(memory, (hooks) => new Cpu(memory, id, hooks, engine), {
     clock: new HostClock(memory),
     output: capture ? new CapturedOutput(memory, port) : new HostOutput(),
@@ -48,6 +50,7 @@ export function runCpu({ memory: wasm, id, port, handlers, program }: CpuJob): C
     for (let slice = loop.runSlice(); slice !== Slice.stopped; slice = loop.runSlice()) {
       if (slice === Slice.idle) loop.idle();
     }
+    engine.saveTranslations();
   } catch (error) {
     // The other CPUs must not wait for this one.
     stopMachine(memory);

@@ -16,6 +16,7 @@ import { SymbolTable } from '../loader/symbols.js';
 import { MACHINE, Machine as MachineBlock } from '../memory/layout.js';
 import type { Memory } from '../memory/memory.js';
 import { readStats, type Stats } from '../observe/stats.js';
+import { programDigest } from '../translate/translation-store.js';
 import { loadHandlers } from './handlers.js';
 import { describeStreams, feedInput, InputPump } from './input.js';
 import type { CpuEnd, CpuJob, CpuMessage, KeyFault, SchedulerJob } from './messages.js';
@@ -99,12 +100,20 @@ export class Machine {
   }
 
   private othersStarted = false;
+  private translations: CpuJob['translations'] = null;
 
   private startCpu(id: number, program?: ProgramStart): void {
     const { port1, port2 } = new MessageChannel();
     port1.on('message', (message: CpuMessage) => this.hear(message));
     this.ports.push(port1);
-    const job: CpuJob = { memory: this.memory.wasm, id, port: port2, handlers: loadHandlers(), program };
+    const job: CpuJob = {
+      memory: this.memory.wasm,
+      id,
+      port: port2,
+      handlers: loadHandlers(),
+      translations: this.translations,
+      program,
+    };
     const end: Promise<CpuEnd> = this.pool.run(job, { transferList: [port2] });
     // One CPU that fails ends the machine, so that the others end too.
     end.catch(() => stopMachine(this.memory));
@@ -144,6 +153,9 @@ export class Machine {
     const begin = performance.now();
     const inherit = options.stdin === 'inherit';
     describeStreams(memory, inherit, options.stdout === 'capture');
+    const digest = options.translations === null ? null : programDigest(path);
+    if (options.translations !== null && digest !== null)
+      this.translations = { directory: options.translations, program: digest };
     const variables = Object.entries(env).filter(([, value]) => value !== undefined);
     const environment = variables.map(([name, value]) => `${name}=${value}`);
     this.startCpu(0, { path, args: argv, env: environment });

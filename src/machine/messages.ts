@@ -12,6 +12,8 @@ export interface CpuJob {
   readonly id: number;
   readonly port: MessagePort;
   readonly handlers: Handlers;
+  /** Where to find and keep translations of the program with this digest; null: nowhere. */
+  readonly translations: { readonly directory: string; readonly program: string } | null;
   /** The program to start; for one CPU of the machine. */
   readonly program?: ProgramStart;
 }

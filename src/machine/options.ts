@@ -25,6 +25,8 @@ export interface MachineOptions {
   readonly stdin?: 'inherit' | Uint8Array;
   /** Deliberate defects (src/memory/mutants.ts). */
   readonly mutants?: number;
+  /** Directory for translations that later runs of a program use (`cacheDirectory`); none are kept unless given. */
+  readonly translations?: string | null;
 }
 
 export interface CheckedOptions {
@@ -37,6 +39,7 @@ export interface CheckedOptions {
   readonly stdout: 'inherit' | 'capture';
   readonly stdin: 'inherit' | Uint8Array;
   readonly mutants: number;
+  readonly translations: string | null;
 }
 
 const LEAST_MEMORY = 1 << 20;
@@ -63,5 +66,6 @@ export function checkOptions(options: MachineOptions): CheckedOptions {
     stdout: options.stdout ?? 'inherit',
     stdin: options.stdin ?? new Uint8Array(0),
     mutants: options.mutants ?? 0,
+    translations: options.translations ?? null,
   };
 }

@@ -27,6 +27,8 @@ export interface ScalingOptions {
   /** Clear key 14's bits at every context switch. */
   readonly debugFpu?: boolean;
   readonly memory: number;
+  /** Directory for translations, or null. */
+  readonly translations: string | null;
   /** Files for the results. */
   readonly json?: string;
   readonly svg?: string;
@@ -138,10 +140,10 @@ async function runOnce(
   path: string,
   args: readonly string[],
   cpus: number,
-  { abi, debugFpu, memory }: ScalingOptions,
+  { abi, debugFpu, memory, translations }: ScalingOptions,
   patience?: number,
 ): Promise<RunResult> {
-  const machine = await Machine.boot({ cpus, abi, debugFpu, memory, stdout: 'capture' });
+  const machine = await Machine.boot({ cpus, abi, debugFpu, memory, translations, stdout: 'capture' });
   const timer = patience === undefined ? undefined : setTimeout(() => machine.stop(), patience);
   try {
     return await machine.run(path, args);

@@ -129,6 +129,7 @@ export class SeededMachine implements SwitchDecider {
       seed: machineSeed,
       mutants,
       strace,
+      translations: null,
     };
     const memory = createSharedMemory({ ...checked, stdout: 'capture', stdin: new Uint8Array(0) });
     this.memory = memory;

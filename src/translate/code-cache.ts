@@ -18,6 +18,15 @@ export interface CachedRegion {
   samples: number;
   /** Number of its instructions. */
   readonly insns: number;
+  /** Its module, kept for the translation store. */
+  readonly module?: TranslatedModule;
+}
+
+export interface TranslatedModule {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly module: WebAssembly.Module;
+  /** V8's optimised code of it, if that came from the store. */
+  readonly code: Uint8Array | null;
 }
 
 /** Bytes of code at a guest address, within one page. */
@@ -59,6 +68,11 @@ export class CodeCache {
 
   get(key: number): CachedRegion | undefined {
     return this.regions.get(key);
+  }
+
+  /** All regions that are in use. */
+  values(): Iterable<CachedRegion> {
+    return this.regions.values();
   }
 
   /** Dropped regions with this key, latest first: good again if the code is again what they were translated from. */

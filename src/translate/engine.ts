@@ -3,8 +3,8 @@ import { CpuState, Exit, JUMP_ENTRIES, JumpEntry, Vector } from '../cpu/state.js
 import { Frame, MACHINE, Machine } from '../memory/layout.js';
 import { type Memory, PAGE_SHIFT, PAGE_SIZE } from '../memory/memory.js';
 import { Access } from '../mmu/walk.js';
+import { enableBranchHints, machineCode } from '../wasm/v8.js';
 import { type CachedRegion, CodeCache, type SourceBytes, singleKey } from './code-cache.js';
-import { enableBranchHints } from '../wasm/v8.js';
 import { HELPERS } from './helpers.js';
 import { disassemble } from './iced/library.js';
 import { type Insn, InsnDecoder, MAX_INSN } from './insn.js';
@@ -15,6 +15,7 @@ import type { SharedAccess } from './shared-access.js';
 import { ThreadedBlock } from './threaded/layout.js';
 import type { HandlerExports } from './threaded/handlers.js';
 import { type Handlers, ThreadedCode } from './threaded/threaded-code.js';
+import type { StoredRegion, TranslationStore } from './translation-store.js';
 import { typescriptHelpers } from './ts-helpers.js';
 
 /** What the engine needs of a CPU that it runs code for. */
@@ -61,6 +62,9 @@ export class Engine {
   /** Runs code that is not hot; null: everything is translated to regions at once. */
   private readonly threaded: ThreadedCode | null = null;
   private interpretSlot = 0;
+
+  /** Regions of earlier runs; null: none are kept. */
+  private store: TranslationStore | null = null;
 
   /**
    * @param shared makes this the engine of a seeded machine: all accesses to guest memory go through it
@@ -218,8 +222,9 @@ export class Engine {
     const found = discover(entry, (ip) => this.fetchFrom(cpu, ip), growth, profile);
     if (!found) return null;
     const only = this.shared ? null : cpu.base;
-    const module = new WebAssembly.Module(emitRegion(found, growth !== SINGLE, this.shared !== null, only));
-    const code = new WebAssembly.Instance(module, this.imports).exports.r;
+    const bytes = emitRegion(found, growth !== SINGLE, this.shared !== null, only);
+    const module = new WebAssembly.Module(bytes);
+    const code = this.instantiate(module);
     const region: CachedRegion = {
       slot: old?.block === 0 ? old.slot : this.cache.allocate(code),
       block: 0,
@@ -234,6 +239,7 @@ export class Engine {
       hot: growth === HOT || found.complete,
       samples: 0,
       insns: found.insns,
+      ...(this.store && profile ? { module: { bytes, module, code: null } } : {}),
     };
     for (const start of found.blocks.keys()) this.cool(start);
     if (drops !== this.drops) {
@@ -245,6 +251,61 @@ export class Engine {
     else this.cache.add(region);
     this.memory.count(cpu.base + CpuState.regionsTranslated);
     return region;
+  }
+
+  private instantiate(module: WebAssembly.Module): WebAssembly.ExportValue {
+    return new WebAssembly.Instance(module, this.imports).exports.r;
+  }
+
+  /** Uses regions of earlier runs from here on, and keeps those of this run for `saveTranslations`. */
+  useStore(store: TranslationStore | null): void {
+    this.store = store;
+  }
+
+  /** The region of an earlier run at `key`, if its code is what it was translated from. */
+  private restore(cpu: EngineCpu, key: number): CachedRegion | null {
+    const stored = this.store?.get(key);
+    if (!stored) return null;
+    if (!this.isUnchanged(cpu, stored.source)) {
+      this.store!.drop(key);
+      return null;
+    }
+    const { bytes, source } = stored;
+    const native = stored.code && machineCode()?.deserialize(stored.code, bytes);
+    const module = native ?? new WebAssembly.Module(bytes);
+    const code = this.instantiate(module);
+    const pages = [...new Set(source.map(({ address }) => Math.floor(address / PAGE_SIZE)))];
+    const region: CachedRegion = {
+      slot: this.cache.allocate(code),
+      block: 0,
+      key,
+      code,
+      source,
+      pages,
+      frames: this.framesOf(cpu, pages),
+      hot: true,
+      samples: 0,
+      insns: stored.insns,
+      module: { bytes, module, code: native ? stored.code : null },
+    };
+    this.cache.add(region);
+    this.memory.count(cpu.base + CpuState.regionsRestored);
+    return region;
+  }
+
+  /** Writes the store, if this run has something for it that it has not got. */
+  saveTranslations(): void {
+    const native = machineCode();
+    if (!this.store || !native) return;
+    const news: StoredRegion[] = [];
+    for (const { key, insns, source, module, code } of this.cache.values()) {
+      if (!module || module.code) continue;
+      const optimised = native.isOptimised(code);
+      if (!optimised && this.store.get(key)) continue;
+      const { bytes } = module;
+      news.push({ key, insns, source, bytes, code: optimised ? native.serialize(module.module) : null });
+    }
+    if (news.length > 0) this.store.save(news);
   }
 
   /** What threaded code has noted. */
@@ -287,22 +348,25 @@ export class Engine {
   private revive(cpu: EngineCpu, key: number): CachedRegion | null {
     this.fetchedPage = -1;
     for (const region of this.cache.dropped(key)) {
-      // Marked first: a store from now on drops it again.
-      const same = region.source.every(({ address, bytes }) => {
-        const pointer = this.codePointer(cpu, address);
-        if (pointer === 0) return false;
-        this.markCode(cpu, pointer, bytes.length);
-        for (let i = 0; i < bytes.length; i++) if (this.memory.u8[pointer + i] !== bytes[i]) return false;
-        return true;
-      });
-      if (!same) continue;
+      if (!this.isUnchanged(cpu, region.source)) continue;
       const frames = this.framesOf(cpu, region.pages);
       const slot = region.block === 0 ? this.cache.allocate(region.code) : region.slot;
       const again = { ...region, slot, frames };
       this.cache.add(again);
       return again;
     }
-    return null;
+    return this.restore(cpu, key);
+  }
+
+  private isUnchanged(cpu: EngineCpu, source: readonly SourceBytes[]): boolean {
+    return source.every(({ address, bytes }) => {
+      const pointer = this.codePointer(cpu, address);
+      if (pointer === 0) return false;
+      // Marked first: a store from now on drops what is made of them.
+      this.markCode(cpu, pointer, bytes.length);
+      for (let i = 0; i < bytes.length; i++) if (this.memory.u8[pointer + i] !== bytes[i]) return false;
+      return true;
+    });
   }
 
   /**

@@ -1,7 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { machineCode } from '../../src/wasm/v8.js';
 import { EUROPA, hasGcc, Scratch } from '../machine/fixtures.js';
 
 const scratch = new Scratch();
@@ -171,6 +172,27 @@ describe.skipIf(!hasGcc)('programs', () => {
     expect(stats).toMatchObject({ exitCode: 1, signal: null });
     expect(stats.cpus.reduce((sum: number, cpu: { syscalls: number }) => sum + cpu.syscalls, 0)).toBe(2);
   });
+
+  const keeps = 'translations of a run are kept, but not with --no-cache';
+  test.skipIf(!machineCode())(
+    machineCode() ? keeps : `skipped, V8 cannot keep machine code: ${keeps}`,
+    () => {
+      const loop = scratch.compile(
+        'loop',
+        'void start(long *s) { for (volatile int i = 0; i < 100000; i++); sys(60, 3, 0, 0, 0); }',
+      );
+      const cache = join(scratch.path, 'cache');
+      const run = (...options: string[]) => {
+        const args = [EUROPA, 'run', ...options, loop];
+        expect(spawnSync(process.execPath, args, { env: { XDG_CACHE_HOME: cache } }).status).toBe(3);
+        const directory = join(cache, 'europa');
+        return existsSync(directory) ? readdirSync(directory).length : 0;
+      };
+      expect(run('--no-cache')).toBe(0);
+      expect(run()).toBe(1);
+      expect(run()).toBe(1);
+    },
+  );
 
   test('--strace', () => {
     const { stderr } = europa(['run', '--strace', programs.status]);

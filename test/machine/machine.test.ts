@@ -205,8 +205,11 @@ describe('guests of our own', () => {
     ['pkruShared', 2],
   ] as const)('the demonstration notices the defect %s', { timeout: 60_000 }, async (defect, cpus) => {
     const options = { cpus, abi: 'minimal', mutants: Mutant[defect] } as const;
-    // Long enough for every CPU to be there and for threads to lose theirs.
-    const result = await run(guest('demo'), ['6', '300', '20000'], options);
+    // Whether threads lose their CPUs at the wrong moment depends on what else the host does: one of several runs must show it.
+    let result: RunResult;
+    let runs = 0;
+    do result = await run(guest('demo'), ['6', '300', '20000'], options);
+    while (result.exitCode === 0 && ++runs < 8);
     expect(result.exitCode).toBe(1);
     expect(result.output.toString()).toMatch(/event=wrong/);
   });

@@ -88,8 +88,10 @@ export class EmulatorDriver implements TestDriver {
   }
 
   /** Goes on with a CPU that runs threaded code. */
-  protected useHandlers(handlers: Handlers): void {
-    this.cpu = new Cpu(this.memory, 0, this.hooks, new Engine(this.memory, null, handlers));
+  protected useHandlers(handlers: Handlers): Engine {
+    const engine = new Engine(this.memory, null, handlers);
+    this.cpu = new Cpu(this.memory, 0, this.hooks, engine);
+    return engine;
   }
 
   run(cases: readonly TestCase[]): TestResult[] {

@@ -1,0 +1,174 @@
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { deserialize, serialize } from 'node:v8';
+import { machineCode } from '../wasm/v8.js';
+import type { SourceBytes } from './code-cache.js';
+
+/** A region that an earlier run has translated. */
+export interface StoredRegion {
+  /** Its entry address. */
+  readonly key: number;
+  /** Number of its instructions, and the bytes that they are made of. */
+  readonly insns: number;
+  readonly source: readonly SourceBytes[];
+  /** The WebAssembly module, and V8's machine code of it; null if V8 had not optimised it when the run ended. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly code: Uint8Array | null;
+}
+
+/** Bytes of the SHA-256 at the beginning of a file, of all that follows. */
+const DIGEST_BYTES = 32;
+
+/** What a directory of translations may hold: the oldest files go first. */
+const MOST_BYTES = 256 << 20;
+const MOST_FILES = 512;
+
+const SUFFIX = '.translations';
+
+/**
+ * Translations of one program for one CPU, in a file, so that a program's later runs begin where the earlier ones ended.
+ *
+ * Nothing depends on what the file says being so: a region is used only where the guest's memory holds the very bytes that it was
+ * translated from. But V8 executes its machine code as it is, so a file is taken only if its digest is right and if it lies in a
+ * directory that nobody else may write to.
+ */
+export class TranslationStore {
+  private readonly regions = new Map<number, StoredRegion>();
+
+  private constructor(private readonly path: string) {}
+
+  /**
+   * @param directory made if it is missing
+   * @param program digest of the program's file
+   * @param cpu number of the CPU, whose block's address is in the code
+   * @returns null if the directory cannot be used, or V8 cannot keep code
+   */
+  static open(directory: string, program: string, cpu: number): TranslationStore | null {
+    if (!machineCode() || !isPrivate(directory)) return null;
+    const store = new TranslationStore(join(directory, `${storeName(program, cpu)}${SUFFIX}`));
+    store.read();
+    return store;
+  }
+
+  get size(): number {
+    return this.regions.size;
+  }
+
+  get(key: number): StoredRegion | undefined {
+    return this.regions.get(key);
+  }
+
+  /** Forgets a region whose code has changed. */
+  drop(key: number): void {
+    this.regions.delete(key);
+  }
+
+  /** Takes regions in, in place of others with the same keys, and writes the file. Errors of the host are no errors of ours: it stays as it was. */
+  save(regions: Iterable<StoredRegion>): void {
+    for (const region of regions) this.regions.set(region.key, region);
+    const body = serialize([...this.regions.values()]);
+    const temporary = `${this.path}.${process.pid}`;
+    try {
+      writeFileSync(temporary, Buffer.concat([digest(body), body]), { mode: 0o600 });
+      renameSync(temporary, this.path);
+      prune(dirname(this.path));
+    } catch {
+      rmSync(temporary, { force: true });
+    }
+  }
+
+  private read(): void {
+    let file: Buffer;
+    try {
+      file = readFileSync(this.path);
+    } catch {
+      return;
+    }
+    const body = file.subarray(DIGEST_BYTES);
+    if (!file.subarray(0, DIGEST_BYTES).equals(digest(body))) return;
+    for (const region of deserialize(body) as StoredRegion[]) this.regions.set(region.key, region);
+    try {
+      // `prune` goes by when a file was last used.
+      const now = new Date();
+      utimesSync(this.path, now, now);
+    } catch {
+      // Another process has pruned it.
+    }
+  }
+}
+
+/** Bytes of a program's file that its digest is of, beside its size: enough to tell programs from each other. */
+const DIGESTED_BYTES = 1 << 20;
+
+/** Digest by which a program's translations are found again; null if it is no file that can be read. */
+export function programDigest(path: string): string | null {
+  try {
+    const { size } = statSync(path);
+    const begin = Buffer.alloc(Math.min(size, DIGESTED_BYTES));
+    // Opening a FIFO must not wait for a writer.
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      readSync(fd, begin);
+    } finally {
+      closeSync(fd);
+    }
+    return `${digest(begin).toString('hex')}-${size}`;
+  } catch {
+    return null;
+  }
+}
+
+function digest(bytes: Uint8Array): Buffer {
+  return createHash('sha256').update(bytes).digest();
+}
+
+/** Name of a file: what its contents depend on, this translator and V8 included. */
+function storeName(program: string, cpu: number): string {
+  const { size, mtimeMs } = statSync(fileURLToPath(import.meta.url));
+  const { versions, arch } = process;
+  const parts = [program, cpu, versions.node, versions.v8, arch, size, mtimeMs];
+  return createHash('sha256').update(parts.join(' ')).digest('hex').slice(0, 40);
+}
+
+/** Makes a directory if it is missing. @returns whether it belongs to this user and nobody else can write to it */
+function isPrivate(directory: string): boolean {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const { uid, mode } = statSync(directory);
+    return process.getuid === undefined || (uid === process.geteuid!() && (mode & 0o022) === 0);
+  } catch {
+    return false;
+  }
+}
+
+/** Deletes the files that were used longest ago, until the rest is few and small enough. */
+function prune(directory: string): void {
+  const files = readdirSync(directory)
+    .filter((name) => name.endsWith(SUFFIX))
+    .map((name) => {
+      const path = join(directory, name);
+      const { mtimeMs, size } = statSync(path);
+      return { path, mtimeMs, size };
+    })
+    .sort((a, b) => b.mtimeMs - a.mtimeMs);
+  let bytes = 0;
+  files.forEach(({ path, size }, i) => {
+    bytes += size;
+    if (i >= MOST_FILES || bytes > MOST_BYTES) rmSync(path, { force: true });
+  });
+}

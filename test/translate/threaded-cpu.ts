@@ -1,0 +1,53 @@
+import { CpuState, Gpr } from '../../src/cpu/state.js';
+import { loadHandlers } from '../../src/machine/handlers.js';
+import { MACHINE, Machine } from '../../src/memory/layout.js';
+import type { Engine } from '../../src/translate/engine.js';
+import { CODE, STACK } from '../oracle/driver.js';
+import { EmulatorDriver } from '../oracle/emulator.js';
+
+/** A CPU with threaded code, as CPU workers have it, and a page for code. */
+export class ThreadedCpu extends EmulatorDriver {
+  readonly engine: Engine;
+
+  /** @param room bytes of the code store */
+  constructor(room = 1 << 20) {
+    super();
+    this.memory.store32(MACHINE + Machine.codeEnd, this.memory.loadU32(MACHINE + Machine.codeBase) + room);
+    this.engine = this.useHandlers(loadHandlers());
+  }
+
+  /** Puts instructions at an offset of the page for code; translations of it are dropped, as a store would. */
+  place(hex: string, offset = 0): void {
+    this.bytes(CODE).set(Buffer.from(hex.replaceAll(' ', ''), 'hex'), offset);
+    this.cpu.dropFrame(this.frames.get(CODE)!);
+  }
+
+  /** Runs from the page's beginning with all registers 0 but RSP, until something happens; returns the Exit. */
+  start(registers: Partial<Record<keyof typeof Gpr, number>> = {}): number {
+    const { memory, cpu } = this;
+    for (const number of Object.values(Gpr)) memory.storeNumber(cpu.base + CpuState.gpr + 8 * number, 0);
+    for (const [name, value] of Object.entries({ rsp: STACK + 4096, ...registers })) {
+      memory.storeNumber(cpu.base + CpuState.gpr + 8 * Gpr[name as keyof typeof Gpr], value);
+    }
+    memory.storeNumber(cpu.base + CpuState.rip, CODE);
+    memory.store32(cpu.base + CpuState.budget, 0x4000_0000);
+    memory.store32(cpu.base + CpuState.interrupt, 0);
+    return cpu.run();
+  }
+
+  gpr(name: keyof typeof Gpr): number {
+    return this.memory.loadNumber(this.cpu.base + CpuState.gpr + 8 * Gpr[name]);
+  }
+
+  get rip(): number {
+    return this.memory.loadNumber(this.cpu.base + CpuState.rip);
+  }
+
+  get vector(): number {
+    return this.memory.load32(this.cpu.base + CpuState.vector);
+  }
+
+  count(field: 'instructions' | 'regionsTranslated' | 'regionsRestored'): number {
+    return this.memory.f64[(this.cpu.base + CpuState[field]) >>> 3];
+  }
+}
