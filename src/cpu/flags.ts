@@ -54,11 +54,68 @@ export function ccOp(kind: number, size: number): number {
 }
 
 /**
- * The body of `flags(op: i32, dst: i64, src: i64, src2: i64) -> i32`: the six arithmetic flags at their RFLAGS positions.
+ * What instructions do that write only CF, or CF and OF: it lies over the flags of the operation before. `ccOp` has kind * 4 +
+ * log2(operand bytes) of it in bits 15:8, and `ccOver` the value that it is computed from.
+ */
+export const OverKind = {
+  none: 0,
+  /** over = result of ROL: CF is its lowest bit, OF its top bit xor CF. */
+  rol: 1,
+  /** over = result of ROR: CF is its top bit, OF that xor the next. */
+  ror: 2,
+  /** CF = lowest bit of over. */
+  carry: 3,
+} as const;
+
+const OVER_SHIFT = 8;
+/** The bits of `ccOp` that say which operation lies below. */
+export const OPERATION = (1 << OVER_SHIFT) - 1;
+
+/** To be added to the `ccOp` of the operation below. */
+export function ccOver(kind: number, size: number): number {
+  return ccOp(kind, size) << OVER_SHIFT;
+}
+
+/**
+ * The body of `flags(op: i32, dst: i64, src: i64, src2: i64, over: i64) -> i32`: the six arithmetic flags at their RFLAGS positions.
+ * @param operationFlags index of the function of `operationFlagsBody`
+ */
+export function flagsBody(operationFlags: number): Uint8Array {
+  const c = new Code(5);
+  const [op, dst, src, src2, over] = [0, 1, 2, 3, 4];
+  const below = c.local(Type.i32);
+  const kind = c.local(Type.i32);
+  const cf = c.local(Type.i32);
+  const top = c.local(Type.i32); // the top bit of the value, and the next in the lowest place
+  const next = c.local(Type.i32);
+  c.get(op).i32(OPERATION).op(Op.i32_and).get(dst).get(src).get(src2).call(operationFlags).set(below);
+  c.get(op).i32(OVER_SHIFT).op(Op.i32_shr_u).tee(kind).op(Op.i32_eqz);
+  c.if().get(below).ret().end();
+  // The value moved to the top of 64 bits.
+  c.get(over).i64(64).i64(8).get(kind).i32(3).op(Op.i32_and).op(Op.i64_extend_i32_u).op(Op.i64_shl);
+  c.op(Op.i64_sub).op(Op.i64_shl).i64(62).op(Op.i64_shr_u).op(Op.i32_wrap_i64).tee(next);
+  c.i32(1).op(Op.i32_shr_u).set(top);
+  c.get(next).i32(1).op(Op.i32_and).set(next);
+  c.get(top).get(over).op(Op.i32_wrap_i64).i32(1).op(Op.i32_and);
+  c.get(kind).i32(2).op(Op.i32_shr_u).tee(kind).i32(OverKind.ror).op(Op.i32_eq).op(Op.select).set(cf);
+  c.get(kind).i32(OverKind.carry).op(Op.i32_eq);
+  c.if(Type.i32);
+  c.get(below).i32(~Flag.CF).op(Op.i32_and);
+  c.else();
+  c.get(below).i32(~(Flag.CF | Flag.OF)).op(Op.i32_and);
+  c.get(top).get(next).get(cf).get(kind).i32(OverKind.ror).op(Op.i32_eq).op(Op.select).op(Op.i32_xor);
+  c.i32(11).op(Op.i32_shl).op(Op.i32_or);
+  c.end();
+  c.get(cf).op(Op.i32_or);
+  return c.finish();
+}
+
+/**
+ * The body of `operationFlags(op: i32, dst: i64, src: i64, src2: i64) -> i32`: the six arithmetic flags at their RFLAGS positions.
  * All comparisons are made on operands moved to the top of 64 bits, which makes them independent of the size.
  * @param mulHighS index of the function (a, b) -> high half of the signed product
  */
-export function flagsBody(mulHighS: number): Uint8Array {
+export function operationFlagsBody(mulHighS: number): Uint8Array {
   const c = new Code(4);
   const [op, dst, src, src2] = [0, 1, 2, 3];
   const kind = c.local(Type.i32);

@@ -30,6 +30,7 @@ export const CpuState = struct({
   ccDst: 'u64',
   ccSrc: 'u64',
   ccSrc2: 'u64',
+  ccOver: 'u64',
   ccOp: 'i32',
   /** RFLAGS bits other than CF PF AF ZF SF OF (which are lazy): DF is bit 10, AC 18, ID 21; IF and bit 1 read as 1. */
   rflags: 'u32',

@@ -1,4 +1,4 @@
-import { CcKind, ccOp, Flag } from '../cpu/flags.js';
+import { CcKind, ccOp, ccOver, Flag, OPERATION, OverKind } from '../cpu/flags.js';
 import { CpuState } from '../cpu/state.js';
 import { Code } from '../wasm/code.js';
 import { Op, Type } from '../wasm/opcodes.js';
@@ -37,14 +37,16 @@ export abstract class FlagEmitter {
   private readonly ccDst: number;
   private readonly ccSrc: number;
   private readonly ccSrc2: number;
-  /** Whether ccSrc2, which few operations have, is read or set at all. */
+  private readonly ccOver: number;
+  /** Whether ccSrc2, which few operations have, is read or set at all; and ccOver. */
   src2Used = false;
+  overUsed = false;
   private readonly ccOpLocal: number;
   /** Operands and result of the last flag-setting instruction, as long as `cc` says that they are known. */
   private readonly known = { a32: 0, b32: 0, r32: 0, a64: 0, b64: 0, r64: 0 };
 
   /** The last flag-writing operation, if the same on every path to here; null: only the locals know. */
-  cc: { kind: number; size: number } | null = null;
+  cc: KnownFlags | null = null;
   /** Set by the region builder: nobody will see the flags that the current instruction writes. */
   flagsDead = false;
 
@@ -63,6 +65,7 @@ export abstract class FlagEmitter {
     this.ccDst = c.local(Type.i64);
     this.ccSrc = c.local(Type.i64);
     this.ccSrc2 = c.local(Type.i64);
+    this.ccOver = c.local(Type.i64);
     this.ccOpLocal = c.local(Type.i32);
     for (const name of ['a32', 'b32', 'r32'] as const) this.known[name] = c.local(Type.i32);
     for (const name of ['a64', 'b64', 'r64'] as const) this.known[name] = c.local(Type.i64);
@@ -150,18 +153,47 @@ export abstract class FlagEmitter {
     this.cc = { kind: CcKind.flags, size: 1 };
   }
 
+  /**
+   * Pops a value (i64) and computes CF from it, or CF and OF; the other flags stay as they are.
+   * @param kind an OverKind
+   * @param size bytes of the value
+   */
+  setOver(kind: number, size: number): void {
+    const c = this.c;
+    if (this.flagsDead) {
+      c.op(Op.drop);
+      this.cc = null;
+      return;
+    }
+    this.overUsed = true;
+    this.noteFlagsRead();
+    this.noteFlagsWritten();
+    c.set(this.ccOver);
+    const over = ccOver(kind, size);
+    if (this.cc) {
+      this.cc = { ...this.cc, over };
+      c.i32(operationOf(this.cc));
+    } else c.get(this.ccOpLocal).i32(OPERATION).op(Op.i32_and).i32(over).op(Op.i32_or);
+    c.set(this.ccOpLocal);
+  }
+
+  /** Whether OF may come from elsewhere than the last operation that wrote all flags: `setOver` with a kind that leaves it alone would lose it. */
+  get mayHaveOver(): boolean {
+    return !this.cc || this.cc.over !== undefined;
+  }
+
   /** Pushes the six arithmetic flags (i32) at their RFLAGS positions; other bits are 0. */
   flagBits(): void {
     this.noteFlagsRead();
     const c = this.c;
-    if (this.cc?.kind === CcKind.flags) {
+    if (this.cc?.kind === CcKind.flags && this.cc.over === undefined) {
       c.get(this.ccSrc).op(Op.i32_wrap_i64).i32(0x8d5).op(Op.i32_and);
       return;
     }
-    if (this.cc) c.i32(ccOp(this.cc.kind, this.cc.size));
+    if (this.cc) c.i32(operationOf(this.cc));
     else c.get(this.ccOpLocal);
-    this.src2Used = true;
-    c.get(this.ccDst).get(this.ccSrc).get(this.ccSrc2);
+    this.src2Used = this.overUsed = true;
+    c.get(this.ccDst).get(this.ccSrc).get(this.ccSrc2).get(this.ccOver);
     this.callHelper('flags');
   }
 
@@ -211,9 +243,15 @@ export abstract class FlagEmitter {
 
   /** Emits a condition straight from the operands of the last flag-setting instruction where that is possible. */
   private knownCondition(cc: number): boolean {
-    if (!this.cc || this.cc.kind === CcKind.flags) return false;
-    const { kind, size } = this.cc;
+    if (!this.cc) return false;
+    const { kind, size, over } = this.cc;
     const c = this.c;
+    if (over === ccOver(OverKind.carry, 1) && cc >> 1 === Cc.b >> 1) {
+      c.get(this.ccOver).op(Op.i32_wrap_i64);
+      if (cc & 1) c.op(Op.i32_eqz);
+      return true;
+    }
+    if (kind === CcKind.flags) return false;
     const w = width(size);
     const { a, b, r } = this.flagOperands(w);
     const negate = () => {
@@ -248,6 +286,8 @@ export abstract class FlagEmitter {
         return true;
       }
     }
+    // All others need CF or OF.
+    if (over !== undefined) return false;
     if (kind === CcKind.sub) {
       switch (base) {
         case Cc.b:
@@ -313,8 +353,9 @@ export abstract class FlagEmitter {
     if (cc?.kind !== CcKind.flags) store(this.ccDst, CpuState.ccDst);
     if (cc?.kind !== CcKind.logic) store(this.ccSrc, CpuState.ccSrc);
     if (cc ? HAS_SRC2.has(cc.kind) : this.src2Used) store(this.ccSrc2, CpuState.ccSrc2);
+    if (cc ? cc.over !== undefined : this.overUsed) store(this.ccOver, CpuState.ccOver);
     c.get(FlagEmitter.CPU);
-    if (cc) c.i32(ccOp(cc.kind, cc.size));
+    if (cc) c.i32(operationOf(cc));
     else c.get(this.ccOpLocal);
     c.mem(Op.i32_store, CpuState.ccOp);
   }
@@ -324,8 +365,22 @@ export abstract class FlagEmitter {
     c.get(FlagEmitter.CPU).mem(Op.i64_load, CpuState.ccDst).set(this.ccDst);
     c.get(FlagEmitter.CPU).mem(Op.i64_load, CpuState.ccSrc).set(this.ccSrc);
     if (this.src2Used) c.get(FlagEmitter.CPU).mem(Op.i64_load, CpuState.ccSrc2).set(this.ccSrc2);
+    if (this.overUsed) c.get(FlagEmitter.CPU).mem(Op.i64_load, CpuState.ccOver).set(this.ccOver);
     c.get(FlagEmitter.CPU).mem(Op.i32_load, CpuState.ccOp).set(this.ccOpLocal);
   }
+}
+
+/** What is known of the lazy flags while code is emitted. */
+export interface KnownFlags {
+  /** A CcKind, and bytes of its operands. */
+  readonly kind: number;
+  readonly size: number;
+  /** The `ccOver` of what lies over it. */
+  readonly over?: number;
+}
+
+function operationOf({ kind, size, over = 0 }: KnownFlags): number {
+  return ccOp(kind, size) | over;
 }
 
 /** Operations of which CcState.ccSrc2 is an operand. */

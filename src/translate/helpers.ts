@@ -17,8 +17,8 @@ export const HELPERS = {
   fence: { params: [i32], results: [i32] },
   /** (cpu, SwitchPoint) -> 1, or 0 to leave the region: seeded mode only. */
   point: { params: [i32, i32], results: [i32] },
-  /** (op, dst, src, src2) -> the six arithmetic flags: src/cpu/flags.ts. */
-  flags: { params: [i32, i64, i64, i64], results: [i32] },
+  /** (op, dst, src, src2, over) -> the six arithmetic flags: src/cpu/flags.ts. */
+  flags: { params: [i32, i64, i64, i64, i64], results: [i32] },
   /** High halves of 64x64-bit products. */
   mulHighU: { params: [i64, i64], results: [i64] },
   mulHighS: { params: [i64, i64], results: [i64] },

@@ -1,4 +1,4 @@
-import { flagsBody } from '../cpu/flags.js';
+import { flagsBody, operationFlagsBody } from '../cpu/flags.js';
 import { CpuState } from '../cpu/state.js';
 import { Frame, MACHINE, Machine } from '../memory/layout.js';
 import { PAGE_SHIFT, PAGE_SIZE } from '../memory/memory.js';
@@ -49,7 +49,8 @@ function build(): Uint8Array<ArrayBuffer> {
   c.get(1).i64(63).op(Op.i64_shr_s).get(0).op(Op.i64_and).op(Op.i64_sub);
   const mulHighS = m.func([i64, i64], [i64], c.finish());
   m.export('mulHighS', mulHighS);
-  const flags = m.func([i32, i64, i64, i64], [i32], flagsBody(mulHighS));
+  const operationFlags = m.func([i32, i64, i64, i64], [i32], operationFlagsBody(mulHighS));
+  const flags = m.func([i32, i64, i64, i64, i64], [i32], flagsBody(operationFlags));
   m.export('flags', flags);
 
   c = new Code(2);
@@ -58,7 +59,8 @@ function build(): Uint8Array<ArrayBuffer> {
 
   c = new Code(1);
   c.get(0).mem(Op.i32_load, CpuState.ccOp);
-  for (const field of [CpuState.ccDst, CpuState.ccSrc, CpuState.ccSrc2]) c.get(0).mem(Op.i64_load, field);
+  for (const field of [CpuState.ccDst, CpuState.ccSrc, CpuState.ccSrc2, CpuState.ccOver])
+    c.get(0).mem(Op.i64_load, field);
   c.call(flags);
   m.export('rflags', m.func([i32], [i32], c.finish()));
 

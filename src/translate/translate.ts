@@ -36,12 +36,13 @@ export function emitRegion(
   // What an exit stores depends on what is written by blocks that are emitted later: once to find out, once for good.
   const draft = new RegionEmitter(region.entry, [], seeded, cpu);
   const usages = new RegionWriter(draft, region, null).write();
-  const src2Used = draft.src2Used;
+  const { src2Used, overUsed } = draft;
   draft.c.recycle();
   const flow = new RegisterFlow(region, usages);
   const helpers: HelperName[] = [];
   const e = new RegionEmitter(region.entry, helpers, seeded, cpu);
   e.src2Used = src2Used;
+  e.overUsed = overUsed;
   new RegionWriter(e, region, flow).write();
   const body = e.finish(chain, flow.loads);
   const m = new ModuleWriter();

@@ -1,5 +1,5 @@
 import { Mnemonic } from '../iced/enums.js';
-import { CcKind, Flag } from '../../cpu/flags.js';
+import { CcKind, Flag, OverKind } from '../../cpu/flags.js';
 import { CpuState, Gpr } from '../../cpu/state.js';
 import { Op } from '../../wasm/opcodes.js';
 import { Emitter } from '../emitter.js';
@@ -32,6 +32,11 @@ export function changeBit(e: Emitter, w: Width, kind: BitKind, value: number, ma
 /** Sets CF to whether `value & mask` is not 0; the other flags keep their values (the host leaves them alone too). */
 export function bitToCarry(e: Emitter, w: Width, value: number, mask: number): void {
   const c = e.c;
+  if (!e.mayHaveOver) {
+    c.get(value).get(mask).op(w.and).op(w.eqz).op(Op.i32_eqz).op(Op.i64_extend_i32_u);
+    e.setOver(OverKind.carry, 1);
+    return;
+  }
   e.flagBits();
   c.i32(~Flag.CF).op(Op.i32_and);
   c.get(value).get(mask).op(w.and).op(w.eqz).op(Op.i32_eqz).op(Op.i32_or);

@@ -1,5 +1,5 @@
 import { Mnemonic } from '../iced/enums.js';
-import { CcKind, Flag } from '../../cpu/flags.js';
+import { CcKind, Flag, OverKind } from '../../cpu/flags.js';
 import { Gpr } from '../../cpu/state.js';
 import { Op, Type } from '../../wasm/opcodes.js';
 import type { Emitter } from '../emitter.js';
@@ -149,7 +149,6 @@ function rotate(left: boolean) {
   return (e: Emitter, insn: Insn): void =>
     shifted(e, insn, 1, ({ size, w, a, count, r }) => {
       const c = e.c;
-      const bits = size * 8;
       if (size >= 4)
         c.get(a)
           .get(count)
@@ -166,40 +165,9 @@ function rotate(left: boolean) {
           .op(Op.i32_and)
           .set(r);
       }
-      e.flagBits();
-      c.i32(~(Flag.CF | Flag.OF)).op(Op.i32_and);
-      const top = (local: number) => {
-        c.get(local);
-        constant(e, w, bits - 1);
-        c.op(w.shrU);
-        if (w.is64) c.op(Op.i32_wrap_i64);
-      };
-      const second = (local: number) => {
-        c.get(local);
-        constant(e, w, bits - 2);
-        c.op(w.shrU);
-        if (w.is64) c.op(Op.i32_wrap_i64);
-        c.i32(1).op(Op.i32_and);
-      };
-      const low = (local: number) => {
-        c.get(local);
-        if (w.is64) c.op(Op.i32_wrap_i64);
-        c.i32(1).op(Op.i32_and);
-      };
-      // Left: CF is the bit rotated in at the bottom, OF = top ^ CF. Right: CF is the top bit, OF = top ^ next to top.
-      if (left) {
-        low(r);
-        c.op(Op.i32_or);
-        top(r);
-        low(r);
-      } else {
-        top(r);
-        c.op(Op.i32_or);
-        top(r);
-        second(r);
-      }
-      c.op(Op.i32_xor).i32(11).op(Op.i32_shl).op(Op.i32_or);
-      e.setFlagBits();
+      c.get(r);
+      if (!w.is64) c.op(Op.i64_extend_i32_u);
+      e.setOver(left ? OverKind.rol : OverKind.ror, size);
     });
 }
 
