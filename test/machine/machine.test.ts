@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { LoadError, Machine, UsageError } from '../../src/machine/index.js';
+import { LoadError, Machine, type RunResult, UsageError } from '../../src/machine/index.js';
 import { Mutant } from '../../src/memory/mutants.js';
 import { guest, hasGcc, run, Scratch } from './fixtures.js';
 
