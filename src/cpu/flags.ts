@@ -102,7 +102,9 @@ export function flagsBody(operationFlags: number): Uint8Array {
   c.if(Type.i32);
   c.get(below).i32(~Flag.CF).op(Op.i32_and);
   c.else();
-  c.get(below).i32(~(Flag.CF | Flag.OF)).op(Op.i32_and);
+  c.get(below)
+    .i32(~(Flag.CF | Flag.OF))
+    .op(Op.i32_and);
   c.get(top).get(next).get(cf).get(kind).i32(OverKind.ror).op(Op.i32_eq).op(Op.select).op(Op.i32_xor);
   c.i32(11).op(Op.i32_shl).op(Op.i32_or);
   c.end();

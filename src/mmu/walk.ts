@@ -244,6 +244,37 @@ function writableBody(translate: number, codeWritten: number): Uint8Array {
   return c.finish();
 }
 
+/**
+ * Looks an access up in the TLB and, if it is there, pushes its pointer and emits `found`. Accesses come here that share a look-up with others, when it found that a page ends among them (or when
+ * what it found may be outdated).
+ */
+function probe(c: Code, array: number, found: () => void): void {
+  const [cpu, address, size] = [0, 1, 2];
+  const entry = c.local(i32);
+  c.get(address);
+  tlbIndex(c);
+  c.get(cpu)
+    .op(Op.i32_add)
+    .tee(entry)
+    .mem(Op.i64_load, array + TlbEntry.page);
+  c.get(address).get(size).op(Op.i64_extend_i32_u).op(Op.i64_add).i64(1).op(Op.i64_sub);
+  c.i64(PAGE_SHIFT).op(Op.i64_shr_u).op(Op.i64_eq);
+  c.get(entry)
+    .mem(Op.i32_load, array + TlbEntry.deny)
+    .globalGet(0)
+    .op(Op.i32_and)
+    .op(Op.i32_eqz);
+  c.op(Op.i32_and);
+  c.if();
+  c.get(entry)
+    .mem(Op.i32_load, array + TlbEntry.addend)
+    .get(address)
+    .op(Op.i32_wrap_i64)
+    .op(Op.i32_add);
+  found();
+  c.end();
+}
+
 /** Leaves on the stack whether [address, address + size) crosses a page. */
 function crosses(c: Code, address: number, size: number): void {
   c.get(address)
@@ -282,6 +313,7 @@ function loadBody(translate: number): Uint8Array {
   const low = c.local(i32);
   const high = c.local(i32);
   const second = c.local(i64);
+  probe(c, CpuState.tlbRead, () => c.ret());
   crosses(c, address, size);
   c.op(Op.i32_eqz);
   c.if().get(cpu).get(address).i32(Access.read).call(translate).ret().end();
@@ -304,11 +336,23 @@ function storeBody(writable: number, translate: number): Uint8Array {
   const low = c.local(i32);
   const high = c.local(i32);
   const second = c.local(i64);
+  const known = c.block();
+  probe(c, CpuState.tlbWrite, () => c.set(low).br(known));
   crosses(c, address, size);
-  c.op(Op.i32_eqz);
   c.if();
+  split(c, address, first, second, translate);
+  c.get(cpu).get(address).get(first).call(writable).tee(low).op(Op.i32_eqz);
+  c.if().i32(0).ret().end();
+  c.get(cpu).get(second).get(size).get(first).op(Op.i32_sub).call(writable).tee(high).op(Op.i32_eqz);
+  c.if().i32(0).ret().end();
+  c.get(low).get(cpu).i32(CpuState.bounce).op(Op.i32_add).get(first).memoryCopy();
+  c.get(high).get(cpu).i32(CpuState.bounce).op(Op.i32_add).get(first).op(Op.i32_add);
+  c.get(size).get(first).op(Op.i32_sub).memoryCopy();
+  c.i32(1).ret();
+  c.end();
   c.get(cpu).get(address).get(size).call(writable).tee(low).op(Op.i32_eqz);
   c.if().i32(0).ret().end();
+  c.end(); // known
   // One store of the access's own size: other CPUs must not see halves of it.
   for (const [bytes, load, store] of [
     [8, Op.i64_load, Op.i64_store],
@@ -324,16 +368,6 @@ function storeBody(writable: number, translate: number): Uint8Array {
   c.get(low).get(cpu).simdMem(Simd.v128_load, CpuState.bounce).simdMem(Simd.v128_store).i32(1).ret();
   c.end();
   c.get(low).get(cpu).i32(CpuState.bounce).op(Op.i32_add).get(size).memoryCopy();
-  c.i32(1).ret();
-  c.end();
-  split(c, address, first, second, translate);
-  c.get(cpu).get(address).get(first).call(writable).tee(low).op(Op.i32_eqz);
-  c.if().i32(0).ret().end();
-  c.get(cpu).get(second).get(size).get(first).op(Op.i32_sub).call(writable).tee(high).op(Op.i32_eqz);
-  c.if().i32(0).ret().end();
-  c.get(low).get(cpu).i32(CpuState.bounce).op(Op.i32_add).get(first).memoryCopy();
-  c.get(high).get(cpu).i32(CpuState.bounce).op(Op.i32_add).get(first).op(Op.i32_add);
-  c.get(size).get(first).op(Op.i32_sub).memoryCopy();
   c.i32(1);
   return c.finish();
 }
@@ -345,6 +379,7 @@ function modifyBody(writable: number, translate: number): Uint8Array {
   const low = c.local(i32);
   const high = c.local(i32);
   const second = c.local(i64);
+  probe(c, CpuState.tlbWrite, () => c.ret());
   crosses(c, address, size);
   c.op(Op.i32_eqz);
   c.if().get(cpu).get(address).get(size).call(writable).ret().end();

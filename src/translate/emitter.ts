@@ -4,6 +4,7 @@ import { TlbEntry } from '../mmu/tlb.js';
 import { tlbIndex } from '../mmu/walk.js';
 import type { Code } from '../wasm/code.js';
 import { Op, Type } from '../wasm/opcodes.js';
+import { type AccessGroup, type Place, type RecordedAccess, RegisterValues } from './access-groups.js';
 import { FlagEmitter } from './flag-emitter.js';
 import { RegisterSet, RegisterUsage } from './register-usage.js';
 import type { HelperName } from './helpers.js';
@@ -23,8 +24,9 @@ interface AccessPlan {
   readonly pointer: number;
   readonly size: number;
   readonly aligned: boolean;
-  /** Offset of the TLB's array in CpuState. */
-  readonly tlb: number;
+  readonly write: boolean;
+  /** Whether every way through the instruction passes here. */
+  readonly always: boolean;
 }
 
 /**
@@ -48,6 +50,20 @@ export abstract class Emitter extends FlagEmitter {
   dirty = new RegisterSet();
   /** Of the basic block that is being written. */
   usage = new RegisterUsage();
+  /** Of the basic block that is being written: what its registers hold, and its accesses so far. */
+  private values = new RegisterValues();
+  /** What the current instruction puts into registers, where that is known. */
+  private readonly sums = new Map<number, ReturnType<RegisterValues['sum']>>();
+  /** Where the address leads that is on the stack if nothing has been emitted since, and those in temporaries. */
+  private pushed: { readonly place: Place | null; readonly at: number } | null = null;
+  private readonly places = new Map<number, Place | null>();
+  accesses: RecordedAccess[] = [];
+  /** The groups of the block's accesses, if a draft has found them. */
+  private groups: readonly (AccessGroup | null)[] = [];
+  /** Locals (i64) of the groups that have been looked up and are not done with: what to add to an address, or -1. */
+  private readonly addends = new Map<AccessGroup, number>();
+  private readonly freeAddends: number[] = [];
+
   /** Nesting of the code at the current instruction's beginning: what is deeper may not run. */
   private nesting = 0;
   protected pkruLocal: number | undefined;
@@ -98,6 +114,7 @@ export abstract class Emitter extends FlagEmitter {
   /** Local (i64) of a general-purpose register that is written, in whole. To read it as well, ask with `gpr`. */
   gprW(num: number): number {
     this.written.gpr |= 1 << num;
+    this.sums.delete(num);
     // Where it is not written it must have its old value, to be stored with the rest.
     if (this.c.nesting > this.nesting) this.usage.read('gpr', num);
     return (this.gprLocals[num] ??= this.c.local(Type.i64));
@@ -125,8 +142,37 @@ export abstract class Emitter extends FlagEmitter {
     if (this.c.nesting > this.nesting) this.usage.read('flags', 0);
   }
 
+  /** Begins a basic block. @param groups of its accesses, if a draft has found them */
+  beginBlock(dirty: RegisterSet, groups: readonly (AccessGroup | null)[]): void {
+    this.usage = new RegisterUsage();
+    this.dirty = dirty;
+    this.values = new RegisterValues();
+    this.sums.clear();
+    this.pushed = null;
+    this.places.clear();
+    this.accesses = [];
+    this.groups = groups;
+    this.addends.clear();
+  }
+
+  /** Register `num`, which the current instruction has just written, is the sum of what `from` was before it and a distance. */
+  holdsSum(num: number, from: number, distance: number | bigint): void {
+    this.sums.set(num, this.values.sum(from, Number(distance)));
+  }
+
+  private settleValues(): void {
+    for (let n = 0; this.written.gpr >>> n !== 0; n++) {
+      if (!((this.written.gpr >>> n) & 1)) continue;
+      const sum = this.sums.get(n);
+      if (sum) this.values.set(n, sum);
+      else this.values.forget(n);
+    }
+    this.sums.clear();
+  }
+
   /** The instruction is complete: what it wrote is to be stored by what leaves from here on. */
   settle(): void {
+    this.settleValues();
     this.dirty.add(this.written);
     this.usage.defined.add(this.written);
     this.usage.written.add(this.written);
@@ -259,6 +305,32 @@ export abstract class Emitter extends FlagEmitter {
   ea(mem: MemOperand = this.insn.mem!): void {
     this.offset(mem);
     this.linear(mem);
+    const { base, index, scale, disp, segment, addressSize } = mem;
+    if (addressSize === 8) this.leadsTo(this.values.place(base, index, scale, Number(disp), segment));
+  }
+
+  /** Pushes the address (i64) `distance` bytes behind what a register holds. */
+  addressBehind(num: number, distance: number): void {
+    this.c.get(this.gpr(num));
+    if (distance) this.c.i64(distance).op(Op.i64_add);
+    this.leadsTo(this.values.place(num, -1, 1, distance, 'none'));
+  }
+
+  private leadsTo(place: Place | null): void {
+    this.pushed = { place, at: this.c.size };
+  }
+
+  override temp(type: number): number {
+    const local = super.temp(type);
+    this.places.delete(local);
+    return local;
+  }
+
+  override toTemp(type: number): number {
+    const place = this.pushed?.at === this.c.size ? this.pushed.place : null;
+    const local = super.toTemp(type);
+    if (place) this.places.set(local, place);
+    return local;
   }
 
   /** Pushes base + index * scale + displacement (i64). */
@@ -306,10 +378,10 @@ export abstract class Emitter extends FlagEmitter {
    */
   readPointer(size: number, aligned = false): void {
     const c = this.c;
-    const address = this.temp(Type.i64);
-    c.set(address);
+    const address = this.toTemp(Type.i64);
     const pointer = this.temp(Type.i32);
-    this.translate({ address, pointer, size, aligned, tlb: CpuState.tlbRead }, () => {
+    const always = c.nesting === this.nesting;
+    this.translate({ address, pointer, size, aligned, write: false, always }, () => {
       c.get(Emitter.CPU).get(address).i32(size);
       this.callHelper('load');
       c.tee(pointer).op(Op.i32_eqz);
@@ -332,8 +404,9 @@ export abstract class Emitter extends FlagEmitter {
   storeWith(address: number, size: number, write: (offset: number) => void, aligned = false): void {
     const c = this.c;
     const pointer = this.temp(Type.i32);
+    const always = c.nesting === this.nesting;
     const done = c.block();
-    this.translate({ address, pointer, size, aligned, tlb: CpuState.tlbWrite }, () => {
+    this.translate({ address, pointer, size, aligned, write: true, always }, () => {
       c.get(Emitter.CPU);
       write(CpuState.bounce);
       c.get(Emitter.CPU).get(address).i32(size);
@@ -380,10 +453,10 @@ export abstract class Emitter extends FlagEmitter {
   /** Pops an address (i64); makes `size` bytes there readable and writable through `pointer` until `commit`. */
   modify(size: number, locked = false): Modify {
     const c = this.c;
-    const address = this.temp(Type.i64);
-    c.set(address);
+    const address = this.toTemp(Type.i64);
     const pointer = this.temp(Type.i32);
-    this.translate({ address, pointer, size, aligned: false, tlb: CpuState.tlbWrite }, () => {
+    const always = c.nesting === this.nesting;
+    this.translate({ address, pointer, size, aligned: false, write: true, always }, () => {
       c.get(Emitter.CPU).get(address).i32(size);
       this.callHelper(locked ? 'modifyLocked' : 'modify');
       c.tee(pointer).op(Op.i32_eqz);
@@ -422,37 +495,69 @@ export abstract class Emitter extends FlagEmitter {
 
   /**
    * Sets `pointer` for an access: from the TLB, or by `slow`, which calls into the page walk. Prepares for a fault of this
-   * instruction. (Keeping the page that a base register led to last in locals, to spare the look-up, was measured: no faster.)
+   * instruction. (Keeping the page that a base register led to last in locals, to spare the look-up, was measured: no faster. What is
+   * faster is not to compare pages again: see access-groups.ts.)
    */
-  private translate({ address, pointer, size, aligned, tlb }: AccessPlan, slow: () => void): void {
+  private translate(plan: AccessPlan, slow: () => void): void {
     this.mayFault();
-    const c = this.c;
+    const { address, size, aligned, write, always } = plan;
     if (this.seeded) {
       if (aligned) this.requireAligned(address, size);
       slow();
       return;
     }
+    const place = (always && this.places.get(address)) || null;
+    const position = this.accesses.push({ place, size, write }) - 1;
+    const group = this.groups[position];
+    if (!group) {
+      this.lookUp(plan, { before: 0, behind: size, write }, slow);
+      return;
+    }
+    const known = this.addends.get(group);
+    if (known !== undefined) {
+      if (position === group.members[group.members.length - 1]) this.endGroup(group);
+      this.reach(plan, known, slow);
+      return;
+    }
+    const addend = this.freeAddends.pop() ?? this.c.local(Type.i64);
+    this.addends.set(group, addend);
+    const { distance } = place!;
+    const range = { before: distance - group.low, behind: group.high - distance, write: group.write };
+    this.lookUp(plan, range, slow, addend);
+  }
+
+  private endGroup(group: AccessGroup): void {
+    this.freeAddends.push(this.addends.get(group)!);
+    this.addends.delete(group);
+  }
+
+  /**
+   * An access that asks the TLB for the page of a range of bytes around its address, which is at most a page long.
+   * @param addend local (i64) to set to what leads from an address in the range to its pointer, or to -1
+   */
+  private lookUp(
+    { address, pointer, size, aligned }: AccessPlan,
+    range: { readonly before: number; readonly behind: number; readonly write: boolean },
+    slow: () => void,
+    addend?: number,
+  ): void {
+    const c = this.c;
     this.pkruLocal ??= c.local(Type.i64);
     const entry = this.temp(Type.i32);
     const page = this.temp(Type.i64);
     const rights = this.temp(Type.i64);
-    c.get(address);
     // What is aligned to its size lies in one page: the alignment's check takes the place of the last byte's.
-    if (size > 1 && !aligned) c.i64(size - 1).op(Op.i64_add);
-    c.i64(PAGE_SHIFT).op(Op.i64_shr_u).set(page);
-    const misaligned = () => {
-      if (!aligned) return;
-      c.get(address)
-        .i64(size - 1)
-        .op(Op.i64_and)
-        .op(Op.i64_or);
-    };
+    const behind = aligned && range.behind === size ? 0 : range.behind - 1;
     c.get(address);
+    if (behind !== 0) c.i64(behind).op(Op.i64_add);
+    c.i64(PAGE_SHIFT).op(Op.i64_shr_u).set(page);
+    c.get(address);
+    if (range.before !== 0) c.i64(range.before).op(Op.i64_sub);
     tlbIndex(c);
     // With the block at a constant address, the sum is an addressing mode of the host.
     const base = this.cpuBase;
     if (base === null) c.get(Emitter.CPU).op(Op.i32_add);
-    const array = tlb + (base ?? 0);
+    const array = (range.write ? CpuState.tlbWrite : CpuState.tlbRead) + (base ?? 0);
     c.tee(entry)
       .mem(Op.i64_load, array + TlbEntry.page)
       .get(page)
@@ -464,15 +569,49 @@ export abstract class Emitter extends FlagEmitter {
       .get(this.pkruLocal)
       .op(Op.i64_and)
       .op(Op.i64_or);
-    misaligned();
+    if (aligned) {
+      c.get(address);
+      c.i64(size - 1)
+        .op(Op.i64_and)
+        .op(Op.i64_or);
+    }
     c.i64(0).op(Op.i64_ne).unlikely();
     c.if();
     if (aligned) this.requireAligned(address, size);
     slow();
+    if (addend !== undefined) c.i64(-1).set(addend);
     c.else();
-    c.get(rights).i64(32).op(Op.i64_shr_u).op(Op.i32_wrap_i64);
+    c.get(rights).i64(32).op(Op.i64_shr_u);
+    if (addend !== undefined) c.tee(addend);
+    c.op(Op.i32_wrap_i64);
     c.get(address).op(Op.i32_wrap_i64).op(Op.i32_add).set(pointer);
     c.end();
+  }
+
+  /** An access to a page that has been looked up. @param addend see `lookUp` */
+  private reach({ address, pointer, size, aligned }: AccessPlan, addend: number, slow: () => void): void {
+    const c = this.c;
+    c.get(addend);
+    if (aligned) {
+      c.i64(0).get(address);
+      c.i64(size - 1)
+        .op(Op.i64_and)
+        .op(Op.i64_sub)
+        .op(Op.i64_or);
+    }
+    c.i64(0).op(Op.i64_lt_s).unlikely();
+    c.if();
+    if (aligned) this.requireAligned(address, size);
+    slow();
+    c.else();
+    c.get(addend).op(Op.i32_wrap_i64).get(address).op(Op.i32_wrap_i64).op(Op.i32_add).set(pointer);
+    c.end();
+  }
+
+  /** The walk may call the kernel, and so a page that has been looked up may be another now. */
+  override callHelper(name: HelperName): void {
+    super.callHelper(name);
+    if (ENTERS_KERNEL.has(name)) for (const addend of this.addends.values()) this.c.i64(-1).set(addend);
   }
 
   /** Raises #GP(0) if the address (i64 local) is not a multiple of `size`. */
@@ -495,6 +634,8 @@ export abstract class Emitter extends FlagEmitter {
   /** Pops PKRU (i32): in force from the next access on. */
   writePkru(): void {
     this.pkruLocal ??= this.c.local(Type.i64);
+    // What has been looked up was so with the rights of before.
+    this.values.beginEpoch();
     const value = this.toTemp(Type.i32);
     this.c.get(value).globalSet(0).get(value).op(Op.i64_extend_i32_u).set(this.pkruLocal);
   }
@@ -575,6 +716,16 @@ export abstract class Emitter extends FlagEmitter {
     return field;
   }
 }
+
+/** Helpers in which this CPU may pass through kernel mode, where other CPUs do not wait for it before they change translations. */
+const ENTERS_KERNEL: ReadonlySet<HelperName> = new Set([
+  'load',
+  'store',
+  'modify',
+  'modifyLocked',
+  'bulkCopy',
+  'bulkFill',
+]);
 
 /** SIMD memory opcodes. */
 export const V128_LOAD = 0;

@@ -3,13 +3,14 @@ import type { Label } from '../wasm/code.js';
 import { ModuleWriter } from '../wasm/module.js';
 import { Op, Type } from '../wasm/opcodes.js';
 import { CpuState } from '../cpu/state.js';
+import { type AccessGroup, groupAccesses, type RecordedAccess } from './access-groups.js';
 import { Emitter } from './emitter.js';
 import { RegionEmitter } from './region-emitter.js';
 import { HELPERS, type HelperName } from './helpers.js';
 import type { Insn } from './insn.js';
 import { type Block, dominates, type Region } from './region.js';
 import { RegisterFlow } from './register-flow.js';
-import { RegisterSet, RegisterUsage } from './register-usage.js';
+import { RegisterSet, type RegisterUsage } from './register-usage.js';
 import type { Flow } from './row.js';
 import { rowOf } from './table.js';
 
@@ -33,18 +34,21 @@ export function emitRegion(
   seeded = false,
   cpu: number | null = null,
 ): Uint8Array<ArrayBuffer> {
-  // What an exit stores depends on what is written by blocks that are emitted later: once to find out, once for good.
+  // What an exit stores depends on what blocks write that are emitted later, and a look-up on later accesses: a draft finds out.
   const draft = new RegionEmitter(region.entry, [], seeded, cpu);
-  const usages = new RegionWriter(draft, region, null).write();
+  const written = new RegionWriter(draft, region, null).write();
   const { src2Used, overUsed } = draft;
   draft.c.recycle();
-  const flow = new RegisterFlow(region, usages);
+  const plan: Plan = {
+    flow: new RegisterFlow(region, written.usages),
+    groups: new Map([...written.accesses].map(([block, accesses]) => [block, groupAccesses(accesses)])),
+  };
   const helpers: HelperName[] = [];
   const e = new RegionEmitter(region.entry, helpers, seeded, cpu);
   e.src2Used = src2Used;
   e.overUsed = overUsed;
-  new RegionWriter(e, region, flow).write();
-  const body = e.finish(chain, flow.loads);
+  new RegionWriter(e, region, plan).write();
+  const body = e.finish(chain, plan.flow.loads);
   const m = new ModuleWriter();
   m.type([Type.i32], [Type.i32]); // type 0: what return_call_indirect in the chain expects
   for (const name of helpers) m.importFunc('h', name, HELPERS[name].params, HELPERS[name].results);
@@ -60,23 +64,33 @@ export function emitRegion(
 /** What is known about the lazy flags at the end of a block, for the only successor that can use it. */
 type KnownFlags = Emitter['cc'];
 
+/** What a draft of a region has told. */
+interface Plan {
+  readonly flow: RegisterFlow;
+  readonly groups: ReadonlyMap<Block, readonly (AccessGroup | null)[]>;
+}
+
 class RegionWriter {
   /** Wasm labels to branch to: of a loop header's loop, and of the block that a merge block follows. */
   private readonly loops = new Map<Block, Label>();
   private readonly merges = new Map<Block, Label>();
 
-  private readonly usages = new Map<Block, RegisterUsage>();
+  readonly usages = new Map<Block, RegisterUsage>();
+  readonly accesses = new Map<Block, readonly RecordedAccess[]>();
 
   constructor(
     private readonly e: RegionEmitter,
     private readonly region: Region,
-    private readonly flow: RegisterFlow | null,
+    private readonly plan: Plan | null,
   ) {}
 
-  /** @returns what each block does with registers */
-  write(): ReadonlyMap<Block, RegisterUsage> {
+  /** @returns what each block does with registers and memory */
+  write(): {
+    usages: ReadonlyMap<Block, RegisterUsage>;
+    accesses: ReadonlyMap<Block, readonly RecordedAccess[]>;
+  } {
     this.tree(this.region.entryBlock);
-    return this.usages;
+    return this;
   }
 
   /** Emits a block and everything it dominates. */
@@ -124,7 +138,7 @@ class RegionWriter {
   }
 
   private dirtyAt(block: Block): RegisterSet {
-    return this.flow?.dirtyAt(block).copy() ?? new RegisterSet();
+    return this.plan?.flow.dirtyAt(block).copy() ?? new RegisterSet();
   }
 
   private code(block: Block, flags: KnownFlags): void {
@@ -132,10 +146,10 @@ class RegionWriter {
     const c = e.c;
     const { insns } = block;
     const dead = deadFlags(insns);
-    e.usage = new RegisterUsage();
+    e.beginBlock(this.dirtyAt(block), this.plan?.groups.get(block) ?? []);
     this.usages.set(block, e.usage);
+    this.accesses.set(block, e.accesses);
     e.cc = flags;
-    e.dirty = this.dirtyAt(block);
     c.get(e.budgetLocal).i32(insns.length).op(Op.i32_sub).set(e.budgetLocal);
     for (let i = 0; i < insns.length; i++) {
       const insn = insns[i];

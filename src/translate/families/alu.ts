@@ -83,6 +83,9 @@ function binary(kind: Kind) {
       compute(e, kind, size, carry);
       c.get(r);
       e.writeReg(to);
+      const by = insn.ops[1];
+      if (size === 8 && by.kind === 'imm' && (kind === 'add' || kind === 'sub'))
+        e.holdsSum(to.num, to.num, kind === 'add' ? Number(by.value) : -Number(by.value));
       e.setFlags(flagKind(kind), size, carry);
       return;
     }

@@ -22,6 +22,7 @@ function mov(e: Emitter, insn: Insn): void {
   const size = destinationSize(insn);
   if (to.kind === 'reg' && from.kind === 'reg' && size === 8) {
     e.c.get(e.gpr(from.num)).set(e.gprW(to.num));
+    e.holdsSum(to.num, from.num, 0);
     return;
   }
   e.readOp(1, size);
@@ -49,9 +50,13 @@ function extend(signed: boolean) {
 
 function lea(e: Emitter, insn: Insn): void {
   const size = destinationSize(insn);
-  e.ea({ ...insn.mem!, segment: 'none' });
+  const mem = insn.mem!;
+  e.ea({ ...mem, segment: 'none' });
   if (size < 8) e.c.op(Op.i32_wrap_i64);
   e.writeOp(0, size);
+  const [to] = insn.ops;
+  if (size === 8 && mem.addressSize === 8 && mem.base >= 0 && mem.index < 0 && to.kind === 'reg')
+    e.holdsSum(to.num, mem.base, mem.disp);
 }
 
 function xchg(e: Emitter, insn: Insn): void {
@@ -69,8 +74,7 @@ function xchg(e: Emitter, insn: Insn): void {
 
 /** Pushes a register pointer moved by `delta`: an address for the stack. */
 function stackAddress(e: Emitter, delta: number): number {
-  e.c.get(e.gpr(Gpr.rsp));
-  if (delta) e.c.i64(delta).op(Op.i64_add);
+  e.addressBehind(Gpr.rsp, delta);
   return e.toTemp(Type.i64);
 }
 
@@ -79,16 +83,18 @@ export function pushValue(e: Emitter, value: number, size: number): void {
   const address = stackAddress(e, -size);
   e.store(address, value, size);
   e.c.get(address).set(e.gprW(Gpr.rsp));
+  e.holdsSum(Gpr.rsp, Gpr.rsp, -size);
 }
 
 /** Reads the top of the guest's stack on to wasm's, without moving RSP. */
 export function peekValue(e: Emitter, size: number): void {
-  e.c.get(e.gpr(Gpr.rsp));
+  e.addressBehind(Gpr.rsp, 0);
   e.load(size);
 }
 
 export function moveStackPointer(e: Emitter, delta: number): void {
   e.c.get(e.gpr(Gpr.rsp)).i64(delta).op(Op.i64_add).set(e.gprW(Gpr.rsp));
+  e.holdsSum(Gpr.rsp, Gpr.rsp, delta);
 }
 
 /** Operand size of PUSH and POP: 8, or 2 with an operand-size prefix. */
@@ -138,10 +144,11 @@ function pop(e: Emitter, insn: Insn): void {
 
 function leave(e: Emitter, insn: Insn): void {
   const size = insn.code === Code.Leavew ? 2 : 8;
-  e.c.get(e.gpr(Gpr.rbp));
+  e.addressBehind(Gpr.rbp, 0);
   e.load(size);
   const value = e.toTemp(width(size).type);
   e.c.get(e.gpr(Gpr.rbp)).i64(size).op(Op.i64_add).set(e.gprW(Gpr.rsp));
+  e.holdsSum(Gpr.rsp, Gpr.rbp, size);
   e.c.get(value);
   e.writeReg(implied(Gpr.rbp, size));
 }
