@@ -6,44 +6,42 @@ import { Shape, SseKind } from '../sse-operations.js';
 import {
   callExact,
   denormal,
-  extraordinary,
+  factors,
   floatLower,
   type Format,
   formatOf,
   isPacked,
   longSignificand,
-  notFinite,
   notNumber,
   type Operands,
   pairs,
+  type Range,
   slowness,
-  smallFactor,
+  summands,
+  within,
 } from './sse-float.js';
 import { lanes, type Lower, splat, sseRow } from './sse-operands.js';
 
 /** ADD SUB MUL DIV SQRT MIN MAX of scalar and packed numbers, HADDx HSUBx ADDSUBx DPPx, and the estimates RCPx and RSQRTx. */
 
-/** How an operation is done inline. The masks are i32, not 0 where the exact operation must decide. */
+/** How an operation is done inline. */
 interface Inline {
   /** Pushes the scalar result of a0 and b0, which are on the stack. */
   scalar(e: Emitter, f: Format): void;
   /** Pushes the packed result of two locals. */
   packed(e: Emitter, f: Format, o: Operands): void;
-  /** Pushes a mask of results out of bounds, once PE is set; `r` is the result, in all lanes for a scalar. */
-  bounds(e: Emitter, f: Format, r: number): void;
-  /** Pushes a mask of results out of bounds or inexact. */
+  /** Operands that the host's operation is right for: nothing but PE can become newly set. */
+  range(f: Format): Range;
+  /** Pushes a mask (i32) that is not 0 where the result may be inexact; `r` is the result, in all lanes for a scalar. */
   inexact(e: Emitter, f: Format, r: number, o: Operands, packed: boolean): void;
-  /** Pushes lanes of ones for operands that the inline operation can't have. */
-  readonly operand: typeof denormal;
   /** Whether a isn't used. */
   readonly unary?: boolean;
 }
 
 const sum: Inline = {
-  operand: denormal,
+  range: summands,
   scalar: (e, f) => e.c.op(f.scalarAdd),
   packed: (e, f, { a, b }) => e.c.get(a).get(b).simd(f.add),
-  bounds: finite,
   // If r - a is b and r - b is a, the one of these that has the smaller operand is exact (Dekker 1971), and so is r.
   inexact: (e, f, r, { a, b }, packed) => {
     const { c } = e;
@@ -55,10 +53,9 @@ const sum: Inline = {
 };
 
 const difference: Inline = {
-  operand: denormal,
+  range: summands,
   scalar: (e, f) => e.c.op(f.scalarSub),
   packed: (e, f, { a, b }) => e.c.get(a).get(b).simd(f.sub),
-  bounds: finite,
   inexact: (e, f, r, { a, b }, packed) => {
     const { c } = e;
     if (packed) {
@@ -85,45 +82,29 @@ function oppositeSums(e: Emitter, f: Format, r: number, pair: number): void {
   c.simd(f.ne).simd(f.bitmask);
 }
 
-/** A sum can't be tiny and inexact: only infinities and NaN are out of bounds. */
-function finite(e: Emitter, f: Format, r: number): void {
-  notFinite(e, f, r);
-  e.c.simd(f.bitmask);
-}
-
-function ordinary(e: Emitter, f: Format, r: number): void {
-  extraordinary(e, f, r);
-  e.c.simd(f.bitmask);
-}
-
-/** Without small factors no product is tiny: zeros come from zeros. */
 const product: Inline = {
-  operand: smallFactor,
+  range: (f) => factors(f, true),
   scalar: (e, f) => e.c.op(f.scalarMul),
   packed: (e, f, { a, b }) => e.c.get(a).get(b).simd(f.mul),
-  bounds: finite,
-  inexact: (e, f, r, { a, b }, packed) => {
+  inexact: (e, f, _r, { a, b }, packed) => {
     const { c } = e;
-    finite(e, f, r);
     if (packed) {
       c.get(a).get(b).simd(Simd.or);
       longSignificand(e, f, e.toTemp(Type.v128));
     } else longSignificand(e, f, pairs(e, f, a, b));
-    c.simd(Simd.any_true).op(Op.i32_or);
+    c.simd(Simd.any_true);
   },
 };
 
 const quotient: Inline = {
-  operand: denormal,
+  range: (f) => factors(f, false),
   scalar: (e, f) => e.c.op(f.scalarDiv),
   packed: (e, f, { a, b }) => e.c.get(a).get(b).simd(f.div),
-  bounds: ordinary,
   // r * b is a, exactly.
   inexact: (e, f, r, o, packed) => {
     const { c } = e;
-    ordinary(e, f, r);
     const [a, b] = packed ? [o.a, o.b] : [lowest(e, f, o.a), lowest(e, f, o.b)];
-    c.get(r).get(b).simd(f.mul).get(a).simd(f.ne).simd(f.bitmask).op(Op.i32_or);
+    c.get(r).get(b).simd(f.mul).get(a).simd(f.ne).simd(f.bitmask);
     c.get(r).get(b).simd(Simd.or);
     longSignificand(e, f, e.toTemp(Type.v128));
     c.simd(Simd.any_true).op(Op.i32_or);
@@ -131,16 +112,14 @@ const quotient: Inline = {
 };
 
 const root: Inline = {
-  operand: denormal,
+  range: (f) => factors(f, false),
   unary: true,
   scalar: (e, f) => e.c.op(f.scalarSqrt),
   packed: (e, f, { b }) => e.c.get(b).simd(f.sqrt),
-  bounds: ordinary,
   inexact: (e, f, r, o, packed) => {
     const { c } = e;
-    ordinary(e, f, r);
     const b = packed ? o.b : lowest(e, f, o.b);
-    c.get(r).get(r).simd(f.mul).get(b).simd(f.ne).simd(f.bitmask).op(Op.i32_or);
+    c.get(r).get(r).simd(f.mul).get(b).simd(f.ne).simd(f.bitmask);
     longSignificand(e, f, r);
     c.simd(Simd.any_true).op(Op.i32_or);
   },
@@ -152,23 +131,28 @@ function lowest(e: Emitter, f: Format, value: number): number {
   return e.toTemp(Type.v128);
 }
 
-/** Pushes a mask (i32) of operands that the inline operation can't have. */
+/** Pushes a mask (i32) of lanes whose operands the inline operation is not sure to be right for. */
 function checkOperands(
   e: Emitter,
   f: Format,
-  { operand, unary }: Inline,
+  { range, unary }: Inline,
   { a, b }: Operands,
   packed: boolean,
 ): void {
   const { c } = e;
-  if (packed) {
-    operand(e, f, b);
-    if (!unary) {
-      operand(e, f, a);
-      c.simd(Simd.or);
-    }
-  } else operand(e, f, unary ? lowest(e, f, b) : pairs(e, f, a, b));
-  c.simd(f.bitmask);
+  if (unary) {
+    const operand = packed ? b : lowest(e, f, b);
+    within(e, f, operand, range(f));
+    // Of these the mask has the sign bits: negative numbers have no root.
+    c.get(operand).simd(Simd.andnot);
+  } else if (packed) {
+    within(e, f, a, range(f));
+    within(e, f, b, range(f));
+    c.simd(Simd.and);
+  } else within(e, f, pairs(e, f, a, b), range(f));
+  c.simd(f.bitmask)
+    .i32((1 << (16 / f.bytes)) - 1)
+    .op(Op.i32_xor);
 }
 
 function arithmetic(kind: number, shape: number, inline: Inline): Lower {
@@ -193,7 +177,7 @@ function arithmetic(kind: number, shape: number, inline: Inline): Lower {
     inline.inexact(e, f, r, o, packed);
     c.get(slow).i32(1).op(Op.i32_shr_u).op(Op.i32_or);
     c.else();
-    inline.bounds(e, f, r);
+    c.i32(0);
     c.end();
     c.op(Op.i32_or);
     e.mayFault();
@@ -272,7 +256,7 @@ function rearranged(
     inline.inexact(e, f, r, arranged, true);
     c.get(slow).i32(1).op(Op.i32_shr_u).op(Op.i32_or);
     c.else();
-    inline.bounds(e, f, r);
+    c.i32(0);
     c.end();
     c.op(Op.i32_or);
     e.mayFault();

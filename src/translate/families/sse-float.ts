@@ -193,29 +193,46 @@ const leastNormal = (f: Format) => 2n << f.fraction;
 const infinity = (f: Format) => (1n << f.bits) - leastNormal(f);
 const half = (f: Format) => 1n << (f.bits - 1n);
 
-/**
- * Pushes lanes of ones where a v128 local is not 0 but has a biased exponent below 2^n (or is 2^n's least number): twice the
- * bits, less 1, have no bit set from the exponent's bit n on. Zeros wrap around.
- */
-function small(e: Sink, f: Format, value: number, n: bigint): void {
+/** Pushes lanes of ones where a v128 local is denormal, or the least normal number: twice the bits, less 1, are small; zeros wrap around. */
+export function denormal(e: Sink, f: Format, value: number): void {
   const { c } = e;
   c.get(value).i32(1).simd(f.intShl);
   c.v128(-1n, -1n).simd(f.intAdd);
-  c.i32(Number(f.fraction + 1n + n)).simd(f.intShrU);
+  c.i32(Number(f.fraction + 1n)).simd(f.intShrU);
   c.v128(0n, 0n).simd(f.intEq);
 }
 
-/** Pushes lanes of ones where a v128 local is denormal, or the least normal number. */
-export function denormal(e: Sink, f: Format, value: number): void {
-  small(e, f, value, 0n);
+/** Numbers of either sign by their biased exponents, the first included, the last not; and zeros if they may be operands. */
+export interface Range {
+  readonly from: bigint;
+  readonly to: bigint;
+  readonly zero: boolean;
 }
 
-/**
- * Pushes lanes of ones where a v128 local is so small that its product with another factor that isn't could be tiny: below
- * the root of the least normal number, but not 0.
- */
-export function smallFactor(e: Sink, f: Format, value: number): void {
-  small(e, f, value, f.bits - f.fraction - 3n);
+/** Biased exponent of infinities and NaN. */
+const endExponent = (f: Format) => (1n << (f.bits - f.fraction - 1n)) - 1n;
+
+/** Operands whose sum and difference are finite; a tiny sum is exact. */
+export const summands = (f: Format): Range => ({ from: 1n, to: endExponent(f) - 1n, zero: true });
+/** Operands whose product and quotient are neither tiny nor infinite: exponents of half the range around 1. */
+export const factors = (f: Format, zero: boolean): Range => {
+  const one = endExponent(f) >> 1n;
+  return { from: one - (one >> 1n) + 1n, to: one + (one >> 1n), zero };
+};
+
+/** Pushes lanes of ones where a v128 local is in a range. Moved so that the range ends at the greatest signed number. */
+export function within(e: Sink, f: Format, value: number, { from, to, zero }: Range): void {
+  const { c } = e;
+  const low = from << (f.fraction + 1n);
+  const end = to << (f.fraction + 1n);
+  c.get(value).i32(1).simd(f.intShl);
+  const twice = e.toTemp(Type.v128);
+  c.get(twice);
+  splat(e, f.bytes, asUnsigned(f, half(f) - end));
+  c.simd(f.intAdd);
+  splat(e, f.bytes, asUnsigned(f, half(f) - (end - low) - 1n));
+  c.simd(f.intGt);
+  if (zero) c.get(twice).v128(0n, 0n).simd(f.intEq).simd(Simd.or);
 }
 
 /**
