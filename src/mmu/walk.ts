@@ -23,6 +23,11 @@ export interface WalkFunctions {
   readonly modify: number;
   /** (cpu, address: i64, access) -> pointer of the byte, or 0: the bare walk, with demand paging. */
   readonly translate: number;
+  /**
+   * The first three behind a look-up in the TLB, for accesses that share one with others: it may have found that a page ends among
+   * them, or that it is outdated.
+   */
+  readonly retry: { readonly load: number; readonly store: number; readonly modify: number };
 }
 
 /**
@@ -55,9 +60,15 @@ export function addWalkFunctions(m: ModuleWriter, pageFault: number, codeWritten
   const translate = m.func([i32, i64, i32], [i32], translateBody(walk, pageFault));
   const writable = m.func([i32, i64, i32], [i32], writableBody(translate, codeWritten));
   const load = m.func([i32, i64, i32], [i32], loadBody(translate));
-  const store = m.func([i32, i64, i32], [i32], storeBody(writable, translate));
+  const put = m.func([i32, i32, i32], [], putBody());
+  const store = m.func([i32, i64, i32], [i32], storeBody(writable, translate, put));
   const modify = m.func([i32, i64, i32], [i32], modifyBody(writable, translate));
-  return { load, store, modify, translate };
+  const retry = {
+    load: m.func([i32, i64, i32], [i32], retryBody(CpuState.tlbRead, load)),
+    store: m.func([i32, i64, i32], [i32], retryBody(CpuState.tlbWrite, store, put)),
+    modify: m.func([i32, i64, i32], [i32], retryBody(CpuState.tlbWrite, modify)),
+  };
+  return { load, store, modify, translate, retry };
 }
 
 /** walk(cpu, address, access) -> pointer of the addressed byte or 0; fills the TLB; sets A and D. No demand paging. */
@@ -245,10 +256,11 @@ function writableBody(translate: number, codeWritten: number): Uint8Array {
 }
 
 /**
- * Looks an access up in the TLB and, if it is there, pushes its pointer and emits `found`. Accesses come here that share a look-up with others, when it found that a page ends among them (or when
- * what it found may be outdated).
+ * (cpu, address, size) -> result of `missed`, or what it would be if the TLB has the page: a pointer, or 1 after `put`.
+ * @param array offset of the TLB's array in CpuState
  */
-function probe(c: Code, array: number, found: () => void): void {
+function retryBody(array: number, missed: number, put?: number): Uint8Array {
+  const c = new Code(3);
   const [cpu, address, size] = [0, 1, 2];
   const entry = c.local(i32);
   c.get(address);
@@ -266,13 +278,17 @@ function probe(c: Code, array: number, found: () => void): void {
     .op(Op.i32_eqz);
   c.op(Op.i32_and);
   c.if();
+  if (put !== undefined) c.get(cpu);
   c.get(entry)
     .mem(Op.i32_load, array + TlbEntry.addend)
     .get(address)
     .op(Op.i32_wrap_i64)
     .op(Op.i32_add);
-  found();
+  if (put !== undefined) c.get(size).call(put).i32(1);
+  c.ret();
   c.end();
+  c.get(cpu).get(address).get(size).call(missed);
+  return c.finish();
 }
 
 /** Leaves on the stack whether [address, address + size) crosses a page. */
@@ -313,7 +329,6 @@ function loadBody(translate: number): Uint8Array {
   const low = c.local(i32);
   const high = c.local(i32);
   const second = c.local(i64);
-  probe(c, CpuState.tlbRead, () => c.ret());
   crosses(c, address, size);
   c.op(Op.i32_eqz);
   c.if().get(cpu).get(address).i32(Access.read).call(translate).ret().end();
@@ -329,30 +344,10 @@ function loadBody(translate: number): Uint8Array {
   return c.finish();
 }
 
-function storeBody(writable: number, translate: number): Uint8Array {
+/** put(cpu, pointer, size): copies `size` bytes from the bounce area. */
+function putBody(): Uint8Array {
   const c = new Code(3);
-  const [cpu, address, size] = [0, 1, 2];
-  const first = c.local(i32);
-  const low = c.local(i32);
-  const high = c.local(i32);
-  const second = c.local(i64);
-  const known = c.block();
-  probe(c, CpuState.tlbWrite, () => c.set(low).br(known));
-  crosses(c, address, size);
-  c.if();
-  split(c, address, first, second, translate);
-  c.get(cpu).get(address).get(first).call(writable).tee(low).op(Op.i32_eqz);
-  c.if().i32(0).ret().end();
-  c.get(cpu).get(second).get(size).get(first).op(Op.i32_sub).call(writable).tee(high).op(Op.i32_eqz);
-  c.if().i32(0).ret().end();
-  c.get(low).get(cpu).i32(CpuState.bounce).op(Op.i32_add).get(first).memoryCopy();
-  c.get(high).get(cpu).i32(CpuState.bounce).op(Op.i32_add).get(first).op(Op.i32_add);
-  c.get(size).get(first).op(Op.i32_sub).memoryCopy();
-  c.i32(1).ret();
-  c.end();
-  c.get(cpu).get(address).get(size).call(writable).tee(low).op(Op.i32_eqz);
-  c.if().i32(0).ret().end();
-  c.end(); // known
+  const [cpu, pointer, size] = [0, 1, 2];
   // One store of the access's own size: other CPUs must not see halves of it.
   for (const [bytes, load, store] of [
     [8, Op.i64_load, Op.i64_store],
@@ -361,13 +356,38 @@ function storeBody(writable: number, translate: number): Uint8Array {
     [1, Op.i32_load8_u, Op.i32_store8],
   ]) {
     c.get(size).i32(bytes).op(Op.i32_eq);
-    c.if().get(low).get(cpu).mem(load, CpuState.bounce).mem(store).i32(1).ret().end();
+    c.if().get(pointer).get(cpu).mem(load, CpuState.bounce).mem(store).ret().end();
   }
   c.get(size).i32(16).op(Op.i32_eq);
   c.if();
-  c.get(low).get(cpu).simdMem(Simd.v128_load, CpuState.bounce).simdMem(Simd.v128_store).i32(1).ret();
+  c.get(pointer).get(cpu).simdMem(Simd.v128_load, CpuState.bounce).simdMem(Simd.v128_store).ret();
   c.end();
-  c.get(low).get(cpu).i32(CpuState.bounce).op(Op.i32_add).get(size).memoryCopy();
+  c.get(pointer).get(cpu).i32(CpuState.bounce).op(Op.i32_add).get(size).memoryCopy();
+  return c.finish();
+}
+
+function storeBody(writable: number, translate: number, put: number): Uint8Array {
+  const c = new Code(3);
+  const [cpu, address, size] = [0, 1, 2];
+  const first = c.local(i32);
+  const low = c.local(i32);
+  const high = c.local(i32);
+  const second = c.local(i64);
+  crosses(c, address, size);
+  c.op(Op.i32_eqz);
+  c.if();
+  c.get(cpu).get(address).get(size).call(writable).tee(low).op(Op.i32_eqz);
+  c.if().i32(0).ret().end();
+  c.get(cpu).get(low).get(size).call(put).i32(1).ret();
+  c.end();
+  split(c, address, first, second, translate);
+  c.get(cpu).get(address).get(first).call(writable).tee(low).op(Op.i32_eqz);
+  c.if().i32(0).ret().end();
+  c.get(cpu).get(second).get(size).get(first).op(Op.i32_sub).call(writable).tee(high).op(Op.i32_eqz);
+  c.if().i32(0).ret().end();
+  c.get(low).get(cpu).i32(CpuState.bounce).op(Op.i32_add).get(first).memoryCopy();
+  c.get(high).get(cpu).i32(CpuState.bounce).op(Op.i32_add).get(first).op(Op.i32_add);
+  c.get(size).get(first).op(Op.i32_sub).memoryCopy();
   c.i32(1);
   return c.finish();
 }
@@ -379,7 +399,6 @@ function modifyBody(writable: number, translate: number): Uint8Array {
   const low = c.local(i32);
   const high = c.local(i32);
   const second = c.local(i64);
-  probe(c, CpuState.tlbWrite, () => c.ret());
   crosses(c, address, size);
   c.op(Op.i32_eqz);
   c.if().get(cpu).get(address).get(size).call(writable).ret().end();

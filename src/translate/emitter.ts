@@ -381,9 +381,9 @@ export abstract class Emitter extends FlagEmitter {
     const address = this.toTemp(Type.i64);
     const pointer = this.temp(Type.i32);
     const always = c.nesting === this.nesting;
-    this.translate({ address, pointer, size, aligned, write: false, always }, () => {
+    this.translate({ address, pointer, size, aligned, write: false, always }, (again) => {
       c.get(Emitter.CPU).get(address).i32(size);
-      this.callHelper('load');
+      this.callHelper(again ? 'loadAgain' : 'load');
       c.tee(pointer).op(Op.i32_eqz);
       this.faultIf();
     });
@@ -406,11 +406,11 @@ export abstract class Emitter extends FlagEmitter {
     const pointer = this.temp(Type.i32);
     const always = c.nesting === this.nesting;
     const done = c.block();
-    this.translate({ address, pointer, size, aligned, write: true, always }, () => {
+    this.translate({ address, pointer, size, aligned, write: true, always }, (again) => {
       c.get(Emitter.CPU);
       write(CpuState.bounce);
       c.get(Emitter.CPU).get(address).i32(size);
-      this.callHelper('store');
+      this.callHelper(again ? 'storeAgain' : 'store');
       c.op(Op.i32_eqz);
       this.faultIf();
       c.br(done);
@@ -456,9 +456,9 @@ export abstract class Emitter extends FlagEmitter {
     const address = this.toTemp(Type.i64);
     const pointer = this.temp(Type.i32);
     const always = c.nesting === this.nesting;
-    this.translate({ address, pointer, size, aligned: false, write: true, always }, () => {
+    this.translate({ address, pointer, size, aligned: false, write: true, always }, (again) => {
       c.get(Emitter.CPU).get(address).i32(size);
-      this.callHelper(locked ? 'modifyLocked' : 'modify');
+      this.callHelper(again ? 'modifyAgain' : locked ? 'modifyLocked' : 'modify');
       c.tee(pointer).op(Op.i32_eqz);
       this.faultIf();
     });
@@ -498,12 +498,12 @@ export abstract class Emitter extends FlagEmitter {
    * instruction. (Keeping the page that a base register led to last in locals, to spare the look-up, was measured: no faster. What is
    * faster is not to compare pages again: see access-groups.ts.)
    */
-  private translate(plan: AccessPlan, slow: () => void): void {
+  private translate(plan: AccessPlan, slow: Slow): void {
     this.mayFault();
     const { address, size, aligned, write, always } = plan;
     if (this.seeded) {
       if (aligned) this.requireAligned(address, size);
-      slow();
+      slow(false);
       return;
     }
     const place = (always && this.places.get(address)) || null;
@@ -538,7 +538,7 @@ export abstract class Emitter extends FlagEmitter {
   private lookUp(
     { address, pointer, size, aligned }: AccessPlan,
     range: { readonly before: number; readonly behind: number; readonly write: boolean },
-    slow: () => void,
+    slow: Slow,
     addend?: number,
   ): void {
     const c = this.c;
@@ -578,7 +578,7 @@ export abstract class Emitter extends FlagEmitter {
     c.i64(0).op(Op.i64_ne).unlikely();
     c.if();
     if (aligned) this.requireAligned(address, size);
-    slow();
+    slow(false);
     if (addend !== undefined) c.i64(-1).set(addend);
     c.else();
     c.get(rights).i64(32).op(Op.i64_shr_u);
@@ -589,7 +589,7 @@ export abstract class Emitter extends FlagEmitter {
   }
 
   /** An access to a page that has been looked up. @param addend see `lookUp` */
-  private reach({ address, pointer, size, aligned }: AccessPlan, addend: number, slow: () => void): void {
+  private reach({ address, pointer, size, aligned }: AccessPlan, addend: number, slow: Slow): void {
     const c = this.c;
     c.get(addend);
     if (aligned) {
@@ -602,7 +602,7 @@ export abstract class Emitter extends FlagEmitter {
     c.i64(0).op(Op.i64_lt_s).unlikely();
     c.if();
     if (aligned) this.requireAligned(address, size);
-    slow();
+    slow(true);
     c.else();
     c.get(addend).op(Op.i32_wrap_i64).get(address).op(Op.i32_wrap_i64).op(Op.i32_add).set(pointer);
     c.end();
@@ -717,12 +717,18 @@ export abstract class Emitter extends FlagEmitter {
   }
 }
 
+/** Emits the call for an access that was not looked up successfully. `again`: the TLB may have it nevertheless. */
+type Slow = (again: boolean) => void;
+
 /** Helpers in which this CPU may pass through kernel mode, where other CPUs do not wait for it before they change translations. */
 const ENTERS_KERNEL: ReadonlySet<HelperName> = new Set([
   'load',
   'store',
   'modify',
   'modifyLocked',
+  'loadAgain',
+  'storeAgain',
+  'modifyAgain',
   'bulkCopy',
   'bulkFill',
 ]);

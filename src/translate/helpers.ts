@@ -11,6 +11,10 @@ export const HELPERS = {
   load: { params: [i32, i64, i32], results: [i32] },
   store: { params: [i32, i64, i32], results: [i32] },
   modify: { params: [i32, i64, i32], results: [i32] },
+  /** The same for accesses that share a look-up. */
+  loadAgain: { params: [i32, i64, i32], results: [i32] },
+  storeAgain: { params: [i32, i64, i32], results: [i32] },
+  modifyAgain: { params: [i32, i64, i32], results: [i32] },
   /** The same for a locked instruction; differs in seeded mode only (src/translate/shared-access.ts). */
   modifyLocked: { params: [i32, i64, i32], results: [i32] },
   /** (cpu) -> 1, or 0 to leave the region: MFENCE and the like in seeded mode. */

@@ -40,6 +40,9 @@ function build(): Uint8Array<ArrayBuffer> {
   m.export('load', walk.load);
   m.export('store', walk.store);
   m.export('modify', walk.modify);
+  m.export('loadAgain', walk.retry.load);
+  m.export('storeAgain', walk.retry.store);
+  m.export('modifyAgain', walk.retry.modify);
   const mulHighU = m.func([i64, i64], [i64], mulHighUnsigned());
   m.export('mulHighU', mulHighU);
   // Signed: correct the unsigned product by the operands that are negative.
