@@ -207,6 +207,12 @@ describe('guests of our own', () => {
     const options = { cpus, abi: 'minimal', mutants: Mutant[defect] } as const;
     // Long enough for every CPU to be there and for threads to lose theirs.
     const result = await run(guest('demo'), ['6', '300', '20000'], options);
+    if (defect === 'pkruNotSaved') {
+      // Threads get back the PKRU that they began with. It is their parent's, who may have shut the same keys already: then only
+      // key 14's bits are lost, which nothing clears here.
+      expect(result.output.toString()).toMatch(/event=wrong|event=done .* key14-cleared=[1-9]/);
+      return;
+    }
     expect(result.exitCode).toBe(1);
     expect(result.output.toString()).toMatch(/event=wrong/);
   });

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { keptModule } from '../../startup/kept-module.js';
 import { Code } from './enums.js';
 
 /**
@@ -56,15 +57,27 @@ let library: IcedLibrary | undefined;
 
 export function icedLibrary(): IcedLibrary {
   if (library) return library;
-  const module = new WebAssembly.Module(readFileSync(require.resolve('iced-x86/iced_x86_bg.wasm')));
+  return (library = instantiate(keptModule('iced', icedBytes())));
+}
+
+/** The module as it is in the package. */
+export function icedBytes(): Uint8Array<ArrayBuffer> {
+  return readFileSync(require.resolve('iced-x86/iced_x86_bg.wasm'));
+}
+
+function instantiate(module: WebAssembly.Module): IcedLibrary {
   const unexpected = () => {
     throw new Error('iced-x86 was called in a way that needs its JavaScript wrapper');
   };
   const imports: WebAssembly.ModuleImports = {};
   for (const { name } of WebAssembly.Module.imports(module)) imports[name] = unexpected;
   const instance = new WebAssembly.Instance(module, { __wbindgen_placeholder__: imports });
-  library = instance.exports as unknown as IcedLibrary;
-  return library;
+  return instance.exports as unknown as IcedLibrary;
+}
+
+/** Makes `icedLibrary` return an instance of this module, whatever is kept of it. */
+export function useIced(module: WebAssembly.Module): void {
+  library = instantiate(module);
 }
 
 /** The text of an instruction, Intel syntax: for messages, so that loading the whole package does not matter. */
