@@ -2,8 +2,7 @@ import { defineConfig } from 'rolldown';
 
 /**
  * Makes a few bundles of the command and the threads: loading a hundred small modules takes every thread a tenth of a second. They go to
- * dist/start as CommonJS, for which V8's code can be kept (src/startup/scripts.ts); the command's own file takes the place of what
- * the compiler wrote there.
+ * dist/start as CommonJS, for which V8's code can be kept (src/startup/scripts.ts).
  */
 const base = { platform: 'node', external: [/^iced-x86/, /^@napi-rs/] };
 
@@ -25,17 +24,13 @@ const output = {
 export default defineConfig([
   {
     ...base,
-    input: { main: 'dist/src/cli/main.js' },
-    output: { dir: 'dist/src/cli', format: 'esm' },
-  },
-  {
-    ...base,
     input: { pool: 'dist/src/machine/pool.js', cli: 'dist/src/cli/cli.js' },
     output: { ...output, chunkFileNames: 'cli-[name].js' },
   },
   {
     ...base,
     input: {
+      main: 'dist/src/cli/start.js',
       cpu: 'dist/workers/cpu.js',
       scheduler: 'dist/workers/scheduler.js',
       // Piscina looks for its own worker beside itself.

@@ -1,11 +1,5 @@
 #!/usr/bin/env node
-import { compiledFile } from '../startup/package-file.js';
-import type * as Pool from '../machine/pool.js';
-import { keepCode, loadScript } from '../startup/scripts.js';
-import type * as Cli from './cli.js';
+import { createRequire } from 'node:module';
 
-/** The command's file: it loads the bundles that do the work. */
-process.on('exit', keepCode);
-// A program's first CPU is a thread that takes as long to load as all that this one has to do before.
-if (process.argv[2] === 'run') (loadScript(compiledFile('start/pool.js')) as typeof Pool).startPool();
-await (loadScript(compiledFile('start/cli.js')) as typeof Cli).main();
+/** The command's file: all else is CommonJS, since each module of Node's that an ECMAScript module imports costs a millisecond more. */
+createRequire(import.meta.url)('../../start/main.js');

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { handlerBytes } from '../machine/handlers.js';
-import { icedBytes, useIced } from '../translate/iced/library.js';
+import { icedBytes, SMALL_ICED, smallIced, useIced } from '../translate/iced/library.js';
 import { InsnDecoder } from '../translate/insn.js';
 import { runtimeBytes } from '../translate/runtime.js';
 import { keepModule } from './kept-module.js';
@@ -16,6 +16,7 @@ function build(): void {
   const start = compiledFile('start');
   writeFileSync(join(start, 'package.json'), '{ "type": "commonjs" }\n');
   for (const file of readdirSync(start)) if (file.endsWith('.code')) rmSync(join(start, file));
+  writeFileSync(SMALL_ICED, smallIced());
   run([process.argv[1], 'modules'], {});
   // A program whose start is like that of most.
   run([compiledFile('src/cli/main.js'), 'run', packageFile(TYPICAL)], { EUROPA_KEEP_CODE: '1' });

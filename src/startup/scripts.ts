@@ -35,9 +35,20 @@ export function loadScript(path: string): unknown {
   showCode(basename(path), script.cachedDataRejected === false);
   const from = dirname(path);
   const outside = createRequire(path);
-  const require = (name: string) => (name.startsWith('./') ? loadScript(join(from, name)) : outside(name));
+  const require = (name: string) => {
+    if (name.startsWith('./')) return loadScript(join(from, name));
+    return SELDOM.has(name) ? later(() => outside(name)) : outside(name);
+  };
   script.runInThisContext()(module.exports, Object.assign(require, outside), module, path, from);
   return module.exports;
+}
+
+/** Modules of Node's that are asked for by what uses them seldom, and that take milliseconds to load. */
+const SELDOM: ReadonlySet<string> = new Set(['node:child_process']);
+
+/** A module's exports, loaded when one is used. */
+function later(load: () => object): object {
+  return new Proxy({}, { get: (_, name) => Reflect.get(load(), name) });
 }
 
 function codeFile(path: string): string {
