@@ -1,12 +1,32 @@
+import { createRequire } from 'node:module';
+import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { MAX_CPUS } from '../memory/layout.js';
 import { compiledFile } from '../startup/package-file.js';
 
+const require = createRequire(import.meta.url);
+
 let early: Piscina | null = null;
 
-/** Makes the pool of the next machine now, so that its first worker loads while this thread does. */
-export function startPool(): void {
-  early ??= makePool(MAX_CPUS);
+/**
+ * Makes the pool of the next machine, with a thread that has been begun before Piscina was loaded.
+ * @param first a worker of Piscina's file and our options
+ */
+export function startPool(first: Worker): void {
+  // Piscina makes its threads itself, the first in its constructor; it looks the class up here.
+  const threads = require('node:worker_threads') as { Worker: unknown };
+  const { Worker } = threads;
+  let taken = false;
+  threads.Worker = function () {
+    taken = true;
+    return first;
+  };
+  try {
+    early = makePool(MAX_CPUS);
+  } finally {
+    threads.Worker = Worker;
+  }
+  if (!taken) void first.terminate();
 }
 
 /** The pool of a machine with so many CPUs. */
