@@ -14,13 +14,15 @@ let early: Piscina | null = null;
  */
 export function startPool(first: Worker): void {
   // Piscina makes its threads itself, the first in its constructor; it looks the class up here.
-  const threads = require('node:worker_threads') as { Worker: unknown };
+  const threads = require('node:worker_threads') as { Worker: object };
   const { Worker } = threads;
   let taken = false;
-  threads.Worker = function () {
-    taken = true;
-    return first;
-  };
+  threads.Worker = new Proxy(Worker, {
+    construct: () => {
+      taken = true;
+      return first;
+    },
+  });
   try {
     early = makePool(MAX_CPUS);
   } finally {

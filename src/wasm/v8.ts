@@ -26,12 +26,11 @@ export function prepareFlags(): void {
   enableBranchHints();
   if (!known) return;
   setFlagsFromString('--allow-natives-syntax');
-  if (major !== 11) return;
-  // Functions run three times as long before V8 optimises them. What runs for a moment while a program starts is not worth
-  // the optimising compiler's time, which the guest lacks, and for which the process's end waits.
-  setFlagsFromString(`--interrupt-budget=${3 * 132 * 1024}`);
   // Threads begin with so much room (MiB) for young objects: with V8's half a MiB a dozen collections come while a program starts.
   setFlagsFromString('--min-semi-space-size=8');
+  // JavaScript functions run three times as long before V8 optimises them. What runs for a moment while a program starts is not
+  // worth the optimising compiler's time, which the guest lacks, and for which the process's end waits. Later versions have no such flag.
+  if (major === 11) setFlagsFromString(`--interrupt-budget=${3 * 132 * 1024}`);
 }
 
 /** V8's optimised machine code of modules, which can be kept and used by other processes. */

@@ -53,7 +53,7 @@ export interface IcedLibrary {
   memorysizeext_size(size: number): number;
 }
 
-const USED: readonly (keyof IcedLibrary)[] = [
+export const USED: readonly (keyof IcedLibrary)[] = [
   'memory',
   '__wbindgen_malloc',
   '__wbindgen_add_to_stack_pointer',
