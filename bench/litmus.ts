@@ -4,7 +4,7 @@
  * one that was seen.
  */
 import { Machine } from '../src/machine/index.js';
-import { packageFile } from '../src/machine/package-file.js';
+import { packageFile } from '../src/startup/package-file.js';
 import { parseRecords } from '../src/observe/records.js';
 
 /** Threads of each test. */

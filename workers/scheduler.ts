@@ -1,7 +1,8 @@
-import { parentPort } from 'node:worker_threads';
-import { expose } from 'comlink';
-import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
-import { createSchedulerControl } from '../src/machine/scheduler-worker.js';
+import { compiledFile } from '../src/startup/package-file.js';
+import type * as SchedulerThread from '../src/machine/scheduler-thread.js';
+import { keepCode, loadScript } from '../src/startup/scripts.js';
 
-/** Thread entry of the scheduler, controlled through Comlink. */
-expose(createSchedulerControl(), nodeEndpoint(parentPort!));
+/** Thread entry of the scheduler. */
+(loadScript(compiledFile('start/scheduler-thread.js')) as typeof SchedulerThread).runSchedulerThread(
+  keepCode,
+);

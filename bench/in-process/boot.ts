@@ -1,5 +1,5 @@
 import { Machine } from '../../src/machine/machine.js';
-import { packageFile } from '../../src/machine/package-file.js';
+import { packageFile } from '../../src/startup/package-file.js';
 import type { Benchmark, Prepared } from './measure.js';
 
 const PROGRAM = packageFile('src/guests/bin/calls');

@@ -6,7 +6,7 @@ import { stopMachine } from '../../src/kernel/exit.js';
 import { pkeyMprotect } from '../../src/kernel/memory/mprotect.js';
 import { loadHandlers } from '../../src/machine/handlers.js';
 import type { CpuJob } from '../../src/machine/messages.js';
-import { compiledFile } from '../../src/machine/package-file.js';
+import { compiledFile } from '../../src/startup/package-file.js';
 import { PAGE_SIZE } from '../../src/memory/memory.js';
 import { endless, LOAD_EAX } from './code.js';
 import { BenchMachine, RW } from './machine.js';

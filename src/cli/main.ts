@@ -1,37 +1,22 @@
 #!/usr/bin/env node
-import { Command, CommanderError } from 'commander';
-import { USAGE } from './exit-status.js';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import type { Worker } from 'node:worker_threads';
+import { prepareFlags } from '../wasm/v8.js';
+import type * as Start from './start.js';
 
-/** The commands; only the one asked for is loaded, since a program's start waits for it. */
-const COMMANDS: Record<string, () => Promise<Command>> = {
-  run: async () => (await import('./run.js')).runCommand(),
-  demo: async () => (await import('./demo.js')).demoCommand(),
-  verify: async () => (await import('./verify.js')).verifyCommand(),
-  stress: async () => (await import('./stress.js')).stressCommand(),
-  replay: async () => (await import('./replay.js')).replayCommand(),
-  scale: async () => (await import('./scale.js')).scaleCommand(),
-};
-const named = Object.keys(COMMANDS).find((name) => name === process.argv[2]);
-
-const program = new Command('europa')
-  .description(
-    'An SMP emulator for x86-64 memory protection keys: runs Linux programs, unmodified, on N emulated CPUs',
-  )
-  .enablePositionalOptions()
-  .exitOverride()
-  .configureOutput({
-    writeErr: (text) => process.stderr.write(text),
-    outputError: (text, write) => write(`europa: ${text.replace(/^error: /, '')}`),
-  });
-for (const [name, load] of Object.entries(COMMANDS)) {
-  if (named && name !== named) continue;
-  program.addCommand((await load()).copyInheritedSettings(program));
+/**
+ * The command's file. All else is CommonJS, since each module of Node's that an ECMAScript module imports costs a millisecond more.
+ *
+ * A program's first CPU is a thread that takes longer to load than all that this one has to do before, so it is begun first of all.
+ */
+const require = createRequire(import.meta.url);
+const start = fileURLToPath(new URL('../../start/', import.meta.url));
+prepareFlags();
+let first: Worker | null = null;
+if (process.argv[2] === 'run') {
+  const threads = require('node:worker_threads') as typeof import('node:worker_threads');
+  // As the pool would make it: see startPool.
+  first = new threads.Worker(`${start}worker.js`, { trackUnmanagedFds: false });
 }
-
-try {
-  await program.parseAsync();
-} catch (error) {
-  if (!(error instanceof CommanderError)) throw error;
-  // Help and version are what was asked for.
-  process.exitCode = error.exitCode === 0 ? 0 : USAGE;
-}
+(require(`${start}main.js`) as typeof Start).start(first);

@@ -3,6 +3,7 @@ import { HostClock } from '../cpu/clock.js';
 import { CpuLoop, Slice } from '../kernel/cpu-loop.js';
 import { startProgram } from '../kernel/exec.js';
 import { stopMachine } from '../kernel/exit.js';
+import { RunQueue, runQueue } from '../kernel/run-queue.js';
 import { createKernelCpu } from '../kernel/services.js';
 import { SHARED_PKRU_BUDGET, sharePkru } from '../kernel/shared-pkru.js';
 import { LoadError } from '../loader/load-error.js';
@@ -12,6 +13,7 @@ import { hasMutant, Mutant } from '../memory/mutants.js';
 import { Cpu } from '../translate/cpu.js';
 import { Engine } from '../translate/engine.js';
 import { TranslationStore } from '../translate/translation-store.js';
+import { createScheduler } from './create-scheduler.js';
 import { type CpuEnd, type CpuJob, type CpuMessage, FAULTS_REPORTED } from './messages.js';
 import { CapturedOutput, HostOutput } from './output.js';
 
@@ -46,6 +48,7 @@ export function runCpu({ memory: wasm, id, port, handlers, translations, program
     if (!loop.online()) return end;
     if (program) {
       end = { base: startProgram(k, mmu, program) };
+      tell({ kind: 'started', ...giveFirstTask(memory) });
     }
     for (let slice = loop.runSlice(); slice !== Slice.stopped; slice = loop.runSlice()) {
       if (slice === Slice.idle) loop.idle();
@@ -60,4 +63,16 @@ export function runCpu({ memory: wasm, id, port, handlers, translations, program
     port.close();
   }
   return end;
+}
+
+/**
+ * Gives the program's first task to CPU 0, the only one there is yet, so that it need not wait for the scheduler's thread: that
+ * begins when it is rung, which a program with one task never does.
+ */
+function giveFirstTask(memory: Memory): { task: number; bell: number } {
+  Atomics.store(memory.i32, (runQueue(memory) + RunQueue.schedulerWaits) >>> 2, 1);
+  const bell = Atomics.load(memory.i32, (MACHINE + Machine.schedulerDoorbell) >>> 2);
+  const scheduler = createScheduler(memory);
+  scheduler.step();
+  return { task: scheduler.state().loaded[0], bell };
 }

@@ -2,7 +2,7 @@ import { demoReport } from '../observe/demo-report.js';
 import { parseRecords } from '../observe/records.js';
 import { Machine } from './machine.js';
 import { type MachineOptions, UsageError } from './options.js';
-import { packageFile } from './package-file.js';
+import { packageFile } from '../startup/package-file.js';
 
 /** Runs the demonstration program. @returns its report and its exit status (not 0 if an observation was wrong) */
 export async function runDemo(

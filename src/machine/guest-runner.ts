@@ -2,7 +2,7 @@ import type { GuestRunner } from '../verify/check.js';
 import { type GuestProcess, processArguments } from '../verify/plan.js';
 import type { GuestOutput } from '../verify/verdicts.js';
 import { Machine } from './machine.js';
-import { packageFile } from './package-file.js';
+import { packageFile } from '../startup/package-file.js';
 
 /** CPUs of a machine that shows properties: concurrency needs two, and the CPUs of the host are shared by several machines. */
 const CPUS = 2;

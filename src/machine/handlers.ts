@@ -1,9 +1,15 @@
 import { readFileSync } from 'node:fs';
 import type { Handler } from '../translate/threaded/handlers.js';
 import type { Handlers } from '../translate/threaded/threaded-code.js';
-import { compiledFile } from './package-file.js';
+import { keptModule } from '../startup/kept-module.js';
+import { compiledFile } from '../startup/package-file.js';
 
 let loaded: Handlers | undefined;
+
+/** The handlers' module as it was built. */
+export function handlerBytes(): Uint8Array<ArrayBuffer> {
+  return readFileSync(compiledFile('handlers.wasm'));
+}
 
 /**
  * The handlers of threaded code, as `npm run build` made them. They are compiled once for all CPUs of all machines: workers
@@ -12,6 +18,6 @@ let loaded: Handlers | undefined;
 export function loadHandlers(): Handlers {
   if (loaded) return loaded;
   const index = JSON.parse(readFileSync(compiledFile('handlers.json'), 'utf8')) as [string, Handler][];
-  const module = new WebAssembly.Module(readFileSync(compiledFile('handlers.wasm')));
+  const module = keptModule('handlers', handlerBytes());
   return (loaded = { module, index: new Map(index) });
 }

@@ -9,7 +9,10 @@ export function describeStreams(memory: Memory, inheritInput: boolean, capture: 
     const inherited = fd === 0 ? inheritInput : !capture;
     memory.store32(console + Console.kinds + 4 * fd, inherited ? streamKind(fd) : StreamKind.pipe);
   }
-  const terminal = [process.stdout, process.stderr].find((stream) => stream.isTTY);
+  // Making a stream of a descriptor takes milliseconds: only of a terminal, which may know its size.
+  const isTerminal = (fd: number) => streamKind(fd) === StreamKind.terminal;
+  const streams = [...(isTerminal(1) ? [process.stdout] : []), ...(isTerminal(2) ? [process.stderr] : [])];
+  const terminal = streams.find((stream) => stream.isTTY);
   memory.store32(console + Console.rows, terminal?.rows ?? 0);
   memory.store32(console + Console.columns, terminal?.columns ?? 0);
 }

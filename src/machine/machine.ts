@@ -1,7 +1,7 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
-import { type Remote, wrap } from 'comlink';
+import { wrap } from 'comlink';
 import nodeEndpoint from 'comlink/dist/esm/node-adapter.mjs';
-import { Piscina } from 'piscina';
+import type { Piscina } from 'piscina';
 import type { ProgramStart } from '../kernel/exec.js';
 import { stopMachine } from '../kernel/exit.js';
 import { closeHostFiles } from '../kernel/files/index.js';
@@ -21,7 +21,8 @@ import { loadHandlers } from './handlers.js';
 import { describeStreams, feedInput, InputPump } from './input.js';
 import type { CpuEnd, CpuJob, CpuMessage, KeyFault, SchedulerJob } from './messages.js';
 import { type CheckedOptions, checkOptions, type MachineOptions } from './options.js';
-import { compiledFile } from './package-file.js';
+import { compiledFile } from '../startup/package-file.js';
+import { takePool } from './pool.js';
 import type { SchedulerControl } from './scheduler-worker.js';
 import { createSharedMemory } from './shared.js';
 
@@ -50,6 +51,9 @@ export interface Death extends FatalSignal {
   readonly symbol: string | null;
 }
 
+/** A program that runs so long (ms) is likely to go on, and may make tasks later. */
+const UNSCHEDULED_MS = 250;
+
 /**
  * An emulated machine: boots the workers, runs one program, and leaves nothing behind when it is closed.
  *
@@ -58,11 +62,11 @@ export interface Death extends FatalSignal {
  */
 export class Machine {
   private readonly pool: Piscina;
-  private readonly scheduler: Worker;
-  private readonly control: Remote<SchedulerControl>;
+  /** Null until the scheduler is needed. */
+  private scheduler: Worker | null = null;
   private readonly ports: MessagePort[] = [];
-  /** Settled when the scheduler has ended. */
-  private readonly scheduled: Promise<void>;
+  /** Settled when the scheduler has ended, or is known not to begin. */
+  private scheduled: Promise<void> = Promise.resolve();
   /** The CPUs' tasks, which end when the machine stops. */
   private readonly ends: Promise<CpuEnd>[] = [];
   private readonly pieces: { fd: number; sequence: number; bytes: Uint8Array }[] = [];
@@ -78,25 +82,26 @@ export class Machine {
     readonly memory: Memory,
   ) {
     const { cpus } = options;
-    this.pool = new Piscina({
-      filename: compiledFile('workers/cpu.js'),
-      // One worker loads while the machine is made; the others start when the program has, so as not to hold it up.
-      minThreads: 1,
-      maxThreads: cpus,
-      concurrentTasksPerWorker: 1,
-      idleTimeout: Infinity,
-      atomics: 'disabled',
-      recordTiming: false,
-      // Files that the guest opens belong to the machine, not to the CPU that opened them.
-      trackUnmanagedFds: false,
-    });
-    this.scheduler = new Worker(compiledFile('workers/scheduler.js'), { trackUnmanagedFds: false });
-    this.control = wrap<SchedulerControl>(nodeEndpoint(this.scheduler));
-    const failed = new Promise<never>((_resolve, reject) => this.scheduler.once('error', reject));
-    const job: SchedulerJob = { memory: memory.wasm };
-    this.scheduled = Promise.race([this.control.run(job), failed]);
-    // `run` reports a failure; without a run there is nobody to tell.
-    this.scheduled.catch(() => stopMachine(memory));
+    this.pool = takePool(cpus);
+  }
+
+  /**
+   * Starts the scheduler when there is something for it to do: loading it would take the time of a program that starts, and those with
+   * one task never need it. It is there some time later anyway, for those that will.
+   * @param task what CPU 0 has been given before
+   * @param bell value of the doorbell up to which nobody has rung
+   */
+  private async schedule(task: number, bell: number): Promise<void> {
+    const { memory } = this;
+    const doorbell = (MACHINE + MachineBlock.schedulerDoorbell) >>> 2;
+    const ring = Atomics.waitAsync(memory.i32, doorbell, bell, UNSCHEDULED_MS);
+    if (ring.async) await ring.value;
+    if (memory.load32(MACHINE + MachineBlock.stopping) !== 0) return;
+    this.scheduler = new Worker(compiledFile('start/scheduler.js'), { trackUnmanagedFds: false });
+    const control = wrap<SchedulerControl>(nodeEndpoint(this.scheduler));
+    const failed = new Promise<never>((_resolve, reject) => this.scheduler!.once('error', reject));
+    const job: SchedulerJob = { memory: memory.wasm, first: task };
+    await Promise.race([control.run(job), failed]);
   }
 
   private othersStarted = false;
@@ -228,7 +233,11 @@ export class Machine {
     if (message.kind === 'output') this.pieces.push(message);
     else if (message.kind === 'fault') this.faults.push(message.fault);
     else if (message.kind === 'parallel') this.startOthers();
-    else if (message.kind === 'note') this.notes.push(message.line);
+    else if (message.kind === 'started') {
+      this.scheduled = this.schedule(message.task, message.bell);
+      // `run` reports a failure; without a run there is nobody to tell.
+      this.scheduled.catch(() => stopMachine(this.memory));
+    } else if (message.kind === 'note') this.notes.push(message.line);
     else this.fatal ??= message;
   }
 
@@ -251,6 +260,6 @@ export class Machine {
     if (!this.used) this.startCpu(0);
     await Promise.allSettled([...this.ends, this.scheduled]);
     for (const port of this.ports) port.close();
-    await Promise.all([this.pool.destroy(), this.scheduler.terminate()]);
+    await Promise.all([this.pool.destroy(), this.scheduler?.terminate()]);
   }
 }

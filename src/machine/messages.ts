@@ -29,10 +29,14 @@ export interface CpuEnd {
 /** What the scheduler worker is started with. */
 export interface SchedulerJob {
   readonly memory: WebAssembly.Memory;
+  /** The task that CPU 0 has been given already. */
+  readonly first: number;
 }
 
 /** What CPU workers tell the main thread. */
 export type CpuMessage =
+  /** The program runs on CPU 0 as this task; the scheduler is needed when its doorbell no longer has the value `bell`. */
+  | { kind: 'started'; task: number; bell: number }
   /** The program has made its second task: the other CPUs are needed. */
   | { kind: 'parallel' }
   /** Captured output; `sequence` orders pieces of different CPUs. */

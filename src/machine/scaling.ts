@@ -11,7 +11,7 @@ import { renderSvg } from '../observe/scale/svg.js';
 import { WORKLOADS, type Workload } from '../observe/scale/workloads.js';
 import { Machine, type RunResult } from './machine.js';
 import { UsageError } from './options.js';
-import { packageFile } from './package-file.js';
+import { packageFile } from '../startup/package-file.js';
 
 export interface ScalingOptions {
   /** Names of workloads; all of them if empty. */

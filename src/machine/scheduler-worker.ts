@@ -1,10 +1,7 @@
-import { HostClock } from '../cpu/clock.js';
-import { debugClearApplies } from '../kernel/pkeys/debug-clear.js';
-import { expireTimers } from '../kernel/timers.js';
 import { Memory } from '../memory/memory.js';
-import { RoundRobin } from '../scheduler/round-robin.js';
-import { Scheduler } from '../scheduler/scheduler.js';
+import type { Scheduler } from '../scheduler/scheduler.js';
 import { serve } from '../scheduler/thread.js';
+import { createScheduler } from './create-scheduler.js';
 import type { SchedulerJob } from './messages.js';
 
 /** What the main thread may ask of the scheduler thread (through Comlink). */
@@ -18,12 +15,10 @@ export interface SchedulerControl {
 export function createSchedulerControl(): SchedulerControl {
   let scheduler: Scheduler | null = null;
   return {
-    async run(job) {
-      const memory = new Memory(job.memory);
-      const policy = new RoundRobin(memory);
-      const timers = { expire: (now: number) => expireTimers(memory, now) };
-      const clears = (mm: number) => debugClearApplies(memory, mm);
-      scheduler = new Scheduler(memory, new HostClock(memory), policy, timers, clears);
+    async run({ memory: wasm, first }) {
+      const memory = new Memory(wasm);
+      scheduler = createScheduler(memory);
+      scheduler.takeOver(first);
       await serve(memory, scheduler);
     },
     queueLengths: () => scheduler?.lengths() ?? { ready: 0, deadlines: 0 },

@@ -86,6 +86,11 @@ export class Scheduler {
     return Math.min(slice, next === Infinity ? Infinity : Math.max(0, (next - now) / 1e6));
   }
 
+  /** Goes on where another scheduler has given CPU 0 its first task, and has done nothing else. */
+  takeOver(task: number): void {
+    this.loaded[0] = this.lastTask[0] = task;
+  }
+
   /** What a snapshot of the machine has to keep of this object; the policy's queue is its own affair. */
   state(): SchedulerState {
     const { loaded, lastTask, deadlines } = this;

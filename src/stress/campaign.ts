@@ -1,7 +1,7 @@
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { LoadError } from '../loader/load-error.js';
-import { compiledFile } from '../machine/package-file.js';
+import { compiledFile } from '../startup/package-file.js';
 import type { Explored, Failure, Progress, Refused, StressJob } from './campaign-types.js';
 import { HostRefusal } from './host-refusal.js';
 import { createSchedule } from '../scheduler/seeded/index.js';

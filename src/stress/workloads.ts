@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { AbiName } from '../kernel/pkeys/names.js';
 import { UsageError } from '../machine/options.js';
-import { packageFile } from '../machine/package-file.js';
+import { packageFile } from '../startup/package-file.js';
 
 /** An entry of src/guests/workloads/manifest.json; its comment says what the fields mean. */
 export interface Workload {

@@ -117,6 +117,7 @@ export class InsnDecoder {
   private readonly decoder: number;
   /** Where the decoder reads its bytes from, inside the library's memory. */
   private readonly bytes: number;
+  private memory = new Uint8Array(0);
 
   constructor() {
     const { iced } = this;
@@ -133,8 +134,10 @@ export class InsnDecoder {
    */
   decode(bytes: Uint8Array, ip: number): Insn | null {
     const { iced, decoder, instruction } = this;
-    new Uint8Array(iced.memory.buffer, this.bytes, MAX_INSN).fill(0, bytes.length);
-    new Uint8Array(iced.memory.buffer, this.bytes, MAX_INSN).set(bytes.subarray(0, MAX_INSN));
+    // The library's memory is in another buffer when it has grown, and the old one is then empty.
+    if (this.memory.length === 0) this.memory = new Uint8Array(iced.memory.buffer);
+    const { memory } = this;
+    for (let i = 0; i < MAX_INSN; i++) memory[this.bytes + i] = i < bytes.length ? bytes[i] : 0;
     const result = iced.__wbindgen_add_to_stack_pointer(-16);
     iced.decoder_set_position(result, decoder, 0);
     iced.decoder_set_ip(decoder, BigInt(ip));

@@ -3,6 +3,7 @@ import { CpuState } from '../cpu/state.js';
 import { Frame, MACHINE, Machine } from '../memory/layout.js';
 import { PAGE_SHIFT, PAGE_SIZE } from '../memory/memory.js';
 import { Access, addWalkFunctions } from '../mmu/walk.js';
+import { keptModule } from '../startup/kept-module.js';
 import { Code } from '../wasm/code.js';
 import { ModuleWriter } from '../wasm/module.js';
 import { Op, Type } from '../wasm/opcodes.js';
@@ -24,10 +25,10 @@ let compiled: WebAssembly.Module | undefined;
 
 /** The runtime module, compiled once per worker. */
 export function runtimeModule(): WebAssembly.Module {
-  return (compiled ??= new WebAssembly.Module(build()));
+  return (compiled ??= keptModule('runtime', runtimeBytes()));
 }
 
-function build(): Uint8Array<ArrayBuffer> {
+export function runtimeBytes(): Uint8Array<ArrayBuffer> {
   const m = new ModuleWriter();
   const pageFault = m.importFunc('e', 'pageFault', [i32], [i32]);
   const codeWritten = m.importFunc('e', 'codeWritten', [i32, i32], []);

@@ -18,11 +18,31 @@ export function enableBranchHints(): void {
   if (known) setFlagsFromString('--experimental-wasm-branch-hinting');
 }
 
+/**
+ * Sets all flags that are set anywhere. V8 takes code that was kept, also JavaScript's, only under the flags that it was made under,
+ * so whoever makes or uses some calls this first.
+ */
+export function prepareFlags(): void {
+  enableBranchHints();
+  if (!known) return;
+  setFlagsFromString('--allow-natives-syntax');
+  // Threads begin with so much room (MiB) for young objects: with V8's half a MiB a dozen collections come while a program starts.
+  setFlagsFromString('--min-semi-space-size=8');
+  // JavaScript functions run three times as long before V8 optimises them. What runs for a moment while a program starts is not
+  // worth the optimising compiler's time, which the guest lacks, and for which the process's end waits. Later versions have no such flag.
+  if (major === 11) setFlagsFromString(`--interrupt-budget=${3 * 132 * 1024}`);
+}
+
 /** V8's optimised machine code of modules, which can be kept and used by other processes. */
 export interface MachineCode {
   /** Has a function optimised now, by this thread; it takes milliseconds, and what runs it from here on is fast. */
   optimise(code: WebAssembly.ExportValue): void;
   isOptimised(code: WebAssembly.ExportValue): boolean;
+  /**
+   * Calls `body`; functions that V8 compiles meanwhile, in any thread, are optimised at once.
+   * @param all whether functions are compiled when their module is, or when they are first called
+   */
+  optimising<T>(all: boolean, body: () => T): T;
   /** The optimised code of a module; at least one of its functions must be optimised, or V8 ends the process. */
   serialize(module: WebAssembly.Module): Uint8Array;
   /**
@@ -46,8 +66,7 @@ export function machineCode(): MachineCode | null {
 }
 
 function find(): MachineCode | null {
-  enableBranchHints();
-  setFlagsFromString('--allow-natives-syntax');
+  prepareFlags();
   try {
     const native = (name: string, ...parameters: string[]) =>
       new Function(...parameters, `return %${name}(${parameters.join(', ')})`);
@@ -58,9 +77,21 @@ function find(): MachineCode | null {
     return {
       optimise: (code) => optimise(code),
       isOptimised: (code) => isOptimised(code),
+      optimising: (all, body) => {
+        setFlagsFromString('--no-liftoff');
+        if (all) setFlagsFromString('--no-wasm-lazy-compilation');
+        try {
+          return body();
+        } finally {
+          setFlagsFromString('--wasm-lazy-compilation');
+          // The flag for the baseline compiler has taken this one with it.
+          setFlagsFromString('--liftoff');
+          setFlagsFromString('--wasm-dynamic-tiering');
+        }
+      },
       serialize: (module) => new Uint8Array(serialize(module)),
       // It takes a whole buffer for the code; the bytes are copied by V8.
-      deserialize: (code, bytes) => deserialize(code.slice().buffer, bytes) ?? null,
+      deserialize: (code, bytes) => deserialize(new Uint8Array(code).buffer, bytes) ?? null,
     };
   } catch {
     return null;

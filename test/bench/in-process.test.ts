@@ -4,7 +4,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { benchmarks } from '../../bench/in-process/index.js';
 import { type Benchmark, measure } from '../../bench/in-process/measure.js';
 import { duration, rate } from '../../bench/in-process/report.js';
-import { compiledFile } from '../../src/machine/package-file.js';
+import { compiledFile } from '../../src/startup/package-file.js';
 import { Scratch } from '../machine/fixtures.js';
 
 const scratch = new Scratch();

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { LoadError, Machine, type RunResult, UsageError } from '../../src/machine/index.js';
+import { LoadError, Machine, UsageError } from '../../src/machine/index.js';
 import { Mutant } from '../../src/memory/mutants.js';
 import { guest, hasGcc, run, Scratch } from './fixtures.js';
 
@@ -205,13 +205,15 @@ describe('guests of our own', () => {
     ['pkruShared', 2],
   ] as const)('the demonstration notices the defect %s', { timeout: 60_000 }, async (defect, cpus) => {
     const options = { cpus, abi: 'minimal', mutants: Mutant[defect] } as const;
+    // With pkruNotSaved threads get back the PKRU that they began with. It is their parent's, who may have shut the same keys already:
+    // then only key 14's bits are lost, which nothing clears here.
+    const noticed =
+      defect === 'pkruNotSaved' ? /event=wrong|event=done .* key14-cleared=[1-9]/ : /event=wrong/;
     // Whether threads lose their CPUs at the wrong moment depends on what else the host does: one of several runs must show it.
-    let result: RunResult;
-    let runs = 0;
-    do result = await run(guest('demo'), ['6', '300', '20000'], options);
-    while (result.exitCode === 0 && ++runs < 8);
-    expect(result.exitCode).toBe(1);
-    expect(result.output.toString()).toMatch(/event=wrong/);
+    let output = '';
+    for (let runs = 0; runs < 8 && !noticed.test(output); runs++)
+      output = (await run(guest('demo'), ['6', '300', '20000'], options)).output.toString();
+    expect(output).toMatch(noticed);
   });
 
   test.each(['debugClearForgotten', 'debugClearWrongKey'] as const)(

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ExhaustiveSchedule } from '../../src/scheduler/seeded/exhaustive.js';
-import { packageFile } from '../../src/machine/package-file.js';
+import { packageFile } from '../../src/startup/package-file.js';
 import type { SeededOptions } from '../../src/stress/options.js';
 import { SeededMachine } from '../../src/stress/seeded-machine.js';
 import { workloads } from '../../src/stress/workloads.js';

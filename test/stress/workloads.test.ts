@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { minimise } from '../../src/stress/minimise.js';
 import { ExhaustiveSchedule } from '../../src/scheduler/seeded/exhaustive.js';
 import { Recorder } from '../../src/scheduler/seeded/listed.js';
-import { packageFile } from '../../src/machine/package-file.js';
+import { packageFile } from '../../src/startup/package-file.js';
 import { workloads } from '../../src/stress/workloads.js';
 import { explore, options, prepare } from './fixtures.js';
 

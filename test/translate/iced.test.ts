@@ -2,6 +2,7 @@
 import * as iced from 'iced-x86';
 import { expect, it } from 'vitest';
 import * as enums from '../../src/translate/iced/enums.js';
+import { smallIced, USED } from '../../src/translate/iced/library.js';
 
 /** Whether a member is one that the translator may meet: a legacy encoding in 64-bit mode. */
 const wanted: Record<string, (value: number, name: string) => boolean> = {
@@ -31,4 +32,10 @@ it('every code has its mnemonic', () => {
     expect(mnemonics, iced.Code[code]).toContain(info.mnemonic);
     info.free();
   }
+});
+
+it('the smaller module has the exports that are used, and they are functions of the package', () => {
+  const names = WebAssembly.Module.exports(new WebAssembly.Module(smallIced())).map(({ name }) => name);
+  expect(names).toHaveLength(USED.length);
+  expect(new Set(names)).toEqual(new Set(USED));
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { AbiName } from '../../src/kernel/pkeys/names.js';
 import { machineRunner } from '../../src/machine/guest-runner.js';
 import { Machine } from '../../src/machine/machine.js';
-import { packageFile } from '../../src/machine/package-file.js';
+import { packageFile } from '../../src/startup/package-file.js';
 import { Mutant } from '../../src/memory/mutants.js';
 import { parseRecords } from '../../src/observe/records.js';
 import { checkQuestions } from '../../src/verify/check.js';

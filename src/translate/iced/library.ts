@@ -1,5 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { keptModule } from '../../startup/kept-module.js';
+import { compiledFile } from '../../startup/package-file.js';
+import { keepExports } from '../../wasm/exports.js';
 import { Code } from './enums.js';
 
 /**
@@ -50,21 +53,82 @@ export interface IcedLibrary {
   memorysizeext_size(size: number): number;
 }
 
+export const USED: readonly (keyof IcedLibrary)[] = [
+  'memory',
+  '__wbindgen_malloc',
+  '__wbindgen_add_to_stack_pointer',
+  'decoder_new',
+  'decoder_set_ip',
+  'decoder_set_position',
+  'decoder_decodeOut',
+  'instruction_new',
+  'instruction_isInvalid',
+  'instruction_code',
+  'instruction_mnemonic',
+  'instruction_length',
+  'instruction_opCount',
+  'instruction_op0Kind',
+  'instruction_op1Kind',
+  'instruction_op2Kind',
+  'instruction_op3Kind',
+  'instruction_op0Register',
+  'instruction_op1Register',
+  'instruction_op2Register',
+  'instruction_op3Register',
+  'instruction_immediate',
+  'instruction_nearBranchTarget',
+  'instruction_memoryBase',
+  'instruction_memoryIndex',
+  'instruction_memoryIndexScale',
+  'instruction_memoryDisplacement',
+  'instruction_memorySegment',
+  'instruction_hasLockPrefix',
+  'instruction_hasRepPrefix',
+  'instruction_hasRepnePrefix',
+  'instruction_rflagsRead',
+  'instruction_rflagsModified',
+  'codeext_opCode',
+  'opcodeinfo_memorySize',
+  '__wbg_opcodeinfo_free',
+  'memorysizeext_size',
+];
+
 const require = createRequire(import.meta.url);
 
 let library: IcedLibrary | undefined;
 
 export function icedLibrary(): IcedLibrary {
   if (library) return library;
-  const module = new WebAssembly.Module(readFileSync(require.resolve('iced-x86/iced_x86_bg.wasm')));
+  return (library = instantiate(keptModule('iced', icedBytes())));
+}
+
+/** Where `npm run build` puts the module with the exports that we use: making objects of all 762 takes an instance 6 ms. */
+export const SMALL_ICED = compiledFile('start/iced.wasm');
+
+/** The module, as it is in the package where there is no smaller one. */
+export function icedBytes(): Uint8Array<ArrayBuffer> {
+  return readFileSync(existsSync(SMALL_ICED) ? SMALL_ICED : require.resolve('iced-x86/iced_x86_bg.wasm'));
+}
+
+/** The package's module with the exports that we use. */
+export function smallIced(): Uint8Array<ArrayBuffer> {
+  const used = new Set<string>(USED);
+  return keepExports(readFileSync(require.resolve('iced-x86/iced_x86_bg.wasm')), (name) => used.has(name));
+}
+
+function instantiate(module: WebAssembly.Module): IcedLibrary {
   const unexpected = () => {
     throw new Error('iced-x86 was called in a way that needs its JavaScript wrapper');
   };
   const imports: WebAssembly.ModuleImports = {};
   for (const { name } of WebAssembly.Module.imports(module)) imports[name] = unexpected;
   const instance = new WebAssembly.Instance(module, { __wbindgen_placeholder__: imports });
-  library = instance.exports as unknown as IcedLibrary;
-  return library;
+  return instance.exports as unknown as IcedLibrary;
+}
+
+/** Makes `icedLibrary` return an instance of this module, whatever is kept of it. */
+export function useIced(module: WebAssembly.Module): void {
+  library = instantiate(module);
 }
 
 /** The text of an instruction, Intel syntax: for messages, so that loading the whole package does not matter. */

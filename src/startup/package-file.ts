@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
-/** The package's directory: this file is in src/machine or, compiled, in dist/src/machine of it. */
+/** The package's directory: this file is in src/startup or, compiled, in dist/src/startup or a bundle in dist/start. */
 const root = [join(here, '../..'), join(here, '../../..')].find((path) =>
   existsSync(join(path, 'package.json')),
 )!;
