@@ -156,8 +156,8 @@ export abstract class Emitter extends FlagEmitter {
   }
 
   /** Register `num`, which the current instruction has just written, is the sum of what `from` was before it and a distance. */
-  holdsSum(num: number, from: number, distance: number | bigint): void {
-    this.sums.set(num, this.values.sum(from, Number(distance)));
+  holdsSum(num: number, from: number, distance: () => number | bigint): void {
+    this.sums.set(num, this.values.sum(from, Number(distance())));
   }
 
   private settleValues(): void {

@@ -85,7 +85,7 @@ function binary(kind: Kind) {
       e.writeReg(to);
       const by = insn.ops[1];
       if (size === 8 && by.kind === 'imm' && (kind === 'add' || kind === 'sub'))
-        e.holdsSum(to.num, to.num, kind === 'add' ? Number(by.value) : -Number(by.value));
+        e.holdsSum(to.num, to.num, () => (kind === 'add' ? 1 : -1) * Number(by.value));
       e.setFlags(flagKind(kind), size, carry);
       return;
     }

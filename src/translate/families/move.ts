@@ -22,7 +22,7 @@ function mov(e: Emitter, insn: Insn): void {
   const size = destinationSize(insn);
   if (to.kind === 'reg' && from.kind === 'reg' && size === 8) {
     e.c.get(e.gpr(from.num)).set(e.gprW(to.num));
-    e.holdsSum(to.num, from.num, 0);
+    e.holdsSum(to.num, from.num, () => 0);
     return;
   }
   e.readOp(1, size);
@@ -56,7 +56,7 @@ function lea(e: Emitter, insn: Insn): void {
   e.writeOp(0, size);
   const [to] = insn.ops;
   if (size === 8 && mem.addressSize === 8 && mem.base >= 0 && mem.index < 0 && to.kind === 'reg')
-    e.holdsSum(to.num, mem.base, mem.disp);
+    e.holdsSum(to.num, mem.base, () => mem.disp);
 }
 
 function xchg(e: Emitter, insn: Insn): void {
@@ -83,7 +83,7 @@ export function pushValue(e: Emitter, value: number, size: number): void {
   const address = stackAddress(e, -size);
   e.store(address, value, size);
   e.c.get(address).set(e.gprW(Gpr.rsp));
-  e.holdsSum(Gpr.rsp, Gpr.rsp, -size);
+  e.holdsSum(Gpr.rsp, Gpr.rsp, () => -size);
 }
 
 /** Reads the top of the guest's stack on to wasm's, without moving RSP. */
@@ -94,7 +94,7 @@ export function peekValue(e: Emitter, size: number): void {
 
 export function moveStackPointer(e: Emitter, delta: number): void {
   e.c.get(e.gpr(Gpr.rsp)).i64(delta).op(Op.i64_add).set(e.gprW(Gpr.rsp));
-  e.holdsSum(Gpr.rsp, Gpr.rsp, delta);
+  e.holdsSum(Gpr.rsp, Gpr.rsp, () => delta);
 }
 
 /** Operand size of PUSH and POP: 8, or 2 with an operand-size prefix. */
@@ -148,7 +148,7 @@ function leave(e: Emitter, insn: Insn): void {
   e.load(size);
   const value = e.toTemp(width(size).type);
   e.c.get(e.gpr(Gpr.rbp)).i64(size).op(Op.i64_add).set(e.gprW(Gpr.rsp));
-  e.holdsSum(Gpr.rsp, Gpr.rbp, size);
+  e.holdsSum(Gpr.rsp, Gpr.rbp, () => size);
   e.c.get(value);
   e.writeReg(implied(Gpr.rbp, size));
 }

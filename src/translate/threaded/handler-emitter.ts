@@ -141,6 +141,9 @@ export class HandlerEmitter extends Emitter {
     this.keep();
   }
 
+  /** A single instruction has no later accesses to tell about; and its immediates are left open. */
+  override holdsSum(): void {}
+
   /** Closes the function and returns its body. */
   finish(): Uint8Array {
     const c = this.c;
