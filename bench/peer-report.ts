@@ -1,6 +1,6 @@
 /** Medians and ratios of the peer comparison, as data and as tables. */
 import Table from 'cli-table3';
-import type { PeerName, ProgramRun } from './peer-runs.js';
+import { type PeerName, peerNames, type ProgramRun } from './peer-runs.js';
 import type { BenchProgram, Kind } from './programs.js';
 import type { Comparison } from './scaling.js';
 
@@ -130,7 +130,7 @@ function means(rows: readonly Row[]): Report['means'] {
   ];
   return groups.flatMap(([kind, belongs]) => {
     const ratios: Partial<Record<PeerName, number>> = {};
-    for (const peer of ['native', 'qemu-user', 'qemu-system'] as const) {
+    for (const peer of peerNames.filter((name) => name !== 'europa')) {
       const values = rows.flatMap((row) => (belongs(row.kind) && row.ratios[peer]) || []);
       if (values.length > 0) ratios[peer] = geometricMean(values);
     }

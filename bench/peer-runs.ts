@@ -7,8 +7,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { cacheFolder, repositoryRoot } from './compile.js';
 
-/** The machines compared. `native` is the yardstick for results; the others are what a user could pick instead. */
-export const peerNames = ['native', 'qemu-user', 'qemu-system', 'europa'] as const;
+/**
+ * The machines compared. `native` is the yardstick for results; the qemu-… are what a user could pick instead; `europa-first` is Europa
+ * without the translations of earlier runs, as a program's first run is.
+ */
+export const peerNames = ['native', 'qemu-user', 'qemu-system', 'europa-first', 'europa'] as const;
 export type PeerName = (typeof peerNames)[number];
 
 /** One measurement: elapsed seconds for a number of operations; or the program said that the machine can't do it. */
@@ -56,6 +59,8 @@ export function hostCommand(peer: Exclude<PeerName, 'qemu-system'>, path: string
       return [path];
     case 'qemu-user':
       return ['qemu-x86_64', path];
+    case 'europa-first':
+      return [process.execPath, europaCli, 'run', '--no-cache', '--cpus', String(cpus), path];
     case 'europa':
       return [process.execPath, europaCli, 'run', '--cpus', String(cpus), path];
   }
@@ -74,7 +79,7 @@ export function missing(peer: PeerName): string | undefined {
     const packages = Object.entries(tools).flatMap(([tool, name]) => (absent(tool) ? [name] : []));
     if (packages.length > 0) return `needs the Debian packages ${packages.join(' ')}`;
   }
-  if (peer === 'europa' && !existsSync(europaCli)) return 'is not built (npm run build)';
+  if (peer.startsWith('europa') && !existsSync(europaCli)) return 'is not built (npm run build)';
   return undefined;
 }
 
@@ -121,7 +126,12 @@ interface Captured {
 function capture(command: string, args: string[], input: string, limitSeconds: number): Promise<Captured> {
   return new Promise((resolve) => {
     const started = performance.now();
-    const env = { ...process.env, LINUX_IN_QEMU_TIMEOUT: String(Math.ceil(limitSeconds)) };
+    const env = {
+      ...process.env,
+      // Europa's translations are this benchmark's own.
+      XDG_CACHE_HOME: cacheFolder,
+      LINUX_IN_QEMU_TIMEOUT: String(Math.ceil(limitSeconds)),
+    };
     const child = spawn(command, args, { env, timeout: (limitSeconds + 5) * 1000 });
     const captured: Captured = { text: '', errors: '', ended: new Map() };
     const finish = (): void => resolve(captured);
