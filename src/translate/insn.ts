@@ -33,6 +33,8 @@ export interface Insn {
   readonly mnemonic: Mnemonic;
   readonly ops: readonly Operand[];
   readonly mem: MemOperand | null;
+  /** Bytes of the memory operand; 0 if it has none or one of no particular size. */
+  readonly memorySize: number;
   readonly lock: boolean;
   /** F3 (REP, REPE) and F2 (REPNE) where they repeat a string instruction. */
   readonly rep: boolean;
@@ -224,11 +226,19 @@ function extract(iced: IcedLibrary, insn: number, ip: number, scratch: number): 
     mnemonic: iced.instruction_mnemonic(insn),
     ops,
     mem,
+    memorySize: mem ? bytesOf(iced, iced.instruction_memorySize(insn)) : 0,
     lock: iced.instruction_hasLockPrefix(insn) !== 0,
     rep: iced.instruction_hasRepPrefix(insn) !== 0,
     repne: iced.instruction_hasRepnePrefix(insn) !== 0,
     flagsRead: arithmeticFlags(iced.instruction_rflagsRead(insn)),
   };
+}
+
+const memorySizes: (number | undefined)[] = [];
+
+/** Bytes of one of iced's MemorySize. */
+function bytesOf(iced: IcedLibrary, memorySize: number): number {
+  return (memorySizes[memorySize] ??= iced.memorysizeext_size(memorySize));
 }
 
 const OP_KIND = [

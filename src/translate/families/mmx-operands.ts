@@ -3,7 +3,6 @@ import { Op, Type } from '../../wasm/opcodes.js';
 import { Simd } from '../../wasm/simd.js';
 import { Emitter } from '../emitter.js';
 import type { Insn } from '../insn.js';
-import { memorySize } from '../operand-size.js';
 import type { Row } from '../row.js';
 import { type Lower, sseRow } from './sse-operands.js';
 import { raisePending } from './x87.js';
@@ -37,7 +36,7 @@ export function mmxOperand(e: Emitter, insn: Insn, i: number): void {
     readMmx(e, op.num);
     return;
   }
-  const bytes = memorySize(insn);
+  const bytes = insn.memorySize;
   e.ea();
   e.readPointer(bytes);
   e.c.simdMem(bytes === 4 ? Simd.load32_zero : Simd.load64_zero);

@@ -5,7 +5,7 @@ import type { Emitter } from '../emitter.js';
 import { Cc } from '../flag-emitter.js';
 import type { Insn, Operand } from '../insn.js';
 import type { Row } from '../row.js';
-import { destinationSize, memorySize } from '../operand-size.js';
+import { destinationSize } from '../operand-size.js';
 import { width } from '../width.js';
 
 /** MOV, extensions, exchanges, LEA, the stack, conditional moves and sets. */
@@ -37,7 +37,7 @@ function extend(signed: boolean) {
   return (e: Emitter, insn: Insn): void => {
     const c = e.c;
     const size = destinationSize(insn);
-    const from = insn.ops[1].kind === 'reg' ? insn.ops[1].size : memorySize(insn);
+    const from = insn.ops[1].kind === 'reg' ? insn.ops[1].size : insn.memorySize;
     e.readOp(1, from);
     if (signed) {
       if (from === 1) c.op(Op.i32_extend8_s);

@@ -4,7 +4,6 @@ import { Op, Type } from '../../wasm/opcodes.js';
 import { Simd } from '../../wasm/simd.js';
 import type { Emitter } from '../emitter.js';
 import type { Insn } from '../insn.js';
-import { memorySize } from '../operand-size.js';
 import type { Row } from '../row.js';
 import { StringImm } from '../sse-strings.js';
 import { imm8, type Lower, splat, sseRow, vector, xmmNumber } from './sse-operands.js';
@@ -100,7 +99,7 @@ function crc32(e: Emitter, insn: Insn): void {
   const { c } = e;
   const [to, from] = insn.ops;
   if (to.kind !== 'reg') return;
-  const bytes = from.kind === 'reg' ? from.size : memorySize(insn);
+  const bytes = from.kind === 'reg' ? from.size : insn.memorySize;
   e.readOp(1, bytes);
   if (bytes < 8) c.op(Op.i64_extend_i32_u);
   c.get(e.gpr(to.num))

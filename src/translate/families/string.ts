@@ -4,7 +4,6 @@ import { CpuState, Exit, Gpr } from '../../cpu/state.js';
 import { Op, Type } from '../../wasm/opcodes.js';
 import { Emitter } from '../emitter.js';
 import type { Insn, MemOperand } from '../insn.js';
-import { memorySize } from '../operand-size.js';
 import type { Row } from '../row.js';
 import { width } from '../width.js';
 import { compute } from './alu.js';
@@ -20,7 +19,7 @@ import { implied } from './move.js';
 
 /** Bytes of one element, by the mnemonic's last letter. */
 function elementSize(insn: Insn): number {
-  return memorySize(insn);
+  return insn.memorySize;
 }
 
 /** Local (i64) with +size or -size, by DF. */

@@ -11,7 +11,6 @@ import { Cc } from '../flag-emitter.js';
 import type { HelperName } from '../helpers.js';
 import { effectiveAddress, instructionMemory } from '../execute.js';
 import { type Insn, usesStackSegment } from '../insn.js';
-import { memorySize } from '../operand-size.js';
 import { type Row, raiseException } from '../row.js';
 import { ArithmeticKind, POP_AFTER, TO_CODES, TO_STI } from '../x87-arithmetic.js';
 import { POP, TRUNCATE } from '../x87-runtime.js';
@@ -64,7 +63,7 @@ function fromMemory(name: X87OperationName): Lower {
   return (e, insn) => {
     const { c } = e;
     raisePending(e);
-    const size = memorySize(insn);
+    const size = insn.memorySize;
     e.ea();
     if (size === 10) {
       e.readPointer(10);
@@ -92,7 +91,7 @@ function fromMemory(name: X87OperationName): Lower {
 const loadFloat: Lower = (e, insn) => {
   const { c } = e;
   raisePending(e);
-  const size = memorySize(insn);
+  const size = insn.memorySize;
   e.ea();
   if (size === 10) {
     e.readPointer(10);
@@ -110,7 +109,7 @@ const loadFloat: Lower = (e, insn) => {
 const loadInteger: Lower = (e, insn) => {
   const { c } = e;
   raisePending(e);
-  const size = memorySize(insn);
+  const size = insn.memorySize;
   e.ea();
   e.load(size);
   if (size < 8) c.op(Op.i64_extend_i32_u);
@@ -164,7 +163,7 @@ function toMemory(operation: Convert): Lower {
   return (e, insn) => {
     const { c } = e;
     raisePending(e);
-    const size = memorySize(insn);
+    const size = insn.memorySize;
     e.ea();
     const address = e.toTemp(Type.i64);
     operation(e);
@@ -316,7 +315,7 @@ function onEnvironment(
   return (cpu, insn) => {
     const { memory, base } = cpu;
     if (waits && memory.u16[(base + CpuState.fsw) >>> 1] & 0x80) return raiseException(cpu, Vector.MF);
-    const wide = memorySize(insn) > bytes;
+    const wide = insn.memorySize > bytes;
     if (operation(cpu, instructionMemory(cpu), effectiveAddress(cpu, insn), wide)) return true;
     // The only #GP is for an address that is not canonical.
     if (memory.load32(base + CpuState.vector) === Vector.GP && usesStackSegment(insn)) {
@@ -368,7 +367,7 @@ function withRegister(name: X87OperationName, kind: number, operand: number): Lo
 function withMemory(name: X87OperationName, kind: number): Lower {
   return (e, insn) => {
     raisePending(e);
-    const size = memorySize(insn);
+    const size = insn.memorySize;
     e.ea();
     e.load(size);
     const bits = e.toTemp(size === 8 ? Type.i64 : Type.i32);

@@ -47,9 +47,8 @@ export interface IcedLibrary {
   instruction_hasRepnePrefix(instruction: number): number;
   instruction_rflagsRead(instruction: number): number;
   instruction_rflagsModified(instruction: number): number;
-  codeext_opCode(code: number): number;
-  opcodeinfo_memorySize(info: number): number;
-  __wbg_opcodeinfo_free(info: number): void;
+  /** A MemorySize; bytes of one. */
+  instruction_memorySize(instruction: number): number;
   memorysizeext_size(size: number): number;
 }
 
@@ -87,9 +86,7 @@ export const USED: readonly (keyof IcedLibrary)[] = [
   'instruction_hasRepnePrefix',
   'instruction_rflagsRead',
   'instruction_rflagsModified',
-  'codeext_opCode',
-  'opcodeinfo_memorySize',
-  '__wbg_opcodeinfo_free',
+  'instruction_memorySize',
   'memorysizeext_size',
 ];
 
@@ -141,15 +138,6 @@ export function disassemble(bytes: Uint8Array, ip: number): string {
   instruction.free();
   decoder.free();
   return text;
-}
-
-/** Bytes of the memory operand of an instruction form; 0 if it has none or one of no particular size. */
-export function icedMemorySize(code: number): number {
-  const iced = icedLibrary();
-  const info = iced.codeext_opCode(code);
-  const size = iced.memorysizeext_size(iced.opcodeinfo_memorySize(info));
-  iced.__wbg_opcodeinfo_free(info);
-  return size;
 }
 
 /** Number of an instruction form, by its name in `Code`; throws for a name that iced does not know. */
