@@ -39,7 +39,7 @@ export class EmulatorDriver implements TestDriver {
   readonly name: string = 'Europa';
   readonly memory: Memory;
   cpu: Cpu;
-  private readonly hooks: CpuHooks;
+  protected readonly hooks: CpuHooks;
   protected readonly frames = new Map<number, number>();
   private nextFrame: number;
   private readonly cr3: number;
@@ -104,7 +104,8 @@ export class EmulatorDriver implements TestDriver {
     return frame;
   }
 
-  private map(address: number, low: number, high: number): number {
+  /** Maps a page to a new frame, with further bits for both halves of its entry. @returns the frame's pointer */
+  protected map(address: number, low: number, high: number): number {
     const { memory } = this;
     let table = this.cr3;
     for (const shift of [39, 30, 21]) {

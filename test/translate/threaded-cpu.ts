@@ -1,21 +1,13 @@
 import { CpuState, Gpr } from '../../src/cpu/state.js';
 import { loadHandlers } from '../../src/machine/handlers.js';
 import { MACHINE, Machine } from '../../src/memory/layout.js';
+import { PAGE_SIZE } from '../../src/memory/memory.js';
 import type { Engine } from '../../src/translate/engine.js';
 import { CODE, STACK } from '../oracle/driver.js';
 import { EmulatorDriver } from '../oracle/emulator.js';
 
-/** A CPU with threaded code, as CPU workers have it, and a page for code. */
-export class ThreadedCpu extends EmulatorDriver {
-  readonly engine: Engine;
-
-  /** @param room bytes of the code store */
-  constructor(room = 1 << 20) {
-    super();
-    this.memory.store32(MACHINE + Machine.codeEnd, this.memory.loadU32(MACHINE + Machine.codeBase) + room);
-    this.engine = this.useHandlers(loadHandlers());
-  }
-
+/** A CPU of an emulated machine without a kernel, and a page for code, of which everything is translated to regions at once. */
+export class CodeCpu extends EmulatorDriver {
   /** Puts instructions at an offset of the page for code; translations of it are dropped, as a store would. */
   place(hex: string, offset = 0): void {
     this.bytes(CODE).set(Buffer.from(hex.replaceAll(' ', ''), 'hex'), offset);
@@ -43,11 +35,48 @@ export class ThreadedCpu extends EmulatorDriver {
     return this.memory.loadNumber(this.cpu.base + CpuState.rip);
   }
 
+  /** A 64-bit number anywhere in mapped guest memory; below 2^53. */
+  load64(address: number): number {
+    let value = 0;
+    for (let i = 7; i >= 0; i--) value = value * 256 + this.page(address + i)[(address + i) % PAGE_SIZE];
+    return value;
+  }
+
+  store64(address: number, value: number): void {
+    for (let i = 0; i < 8; i++)
+      this.page(address + i)[(address + i) % PAGE_SIZE] = Math.floor(value / 256 ** i) % 256;
+  }
+
+  private page(address: number): Uint8Array {
+    return this.bytes(address - (address % PAGE_SIZE));
+  }
+
+  /** What the page-fault exception says. */
+  get fault(): { address: number; error: number } {
+    const { memory, cpu } = this;
+    return {
+      address: memory.loadNumber(cpu.base + CpuState.faultAddress),
+      error: memory.load32(cpu.base + CpuState.errorCode),
+    };
+  }
+
   get vector(): number {
     return this.memory.load32(this.cpu.base + CpuState.vector);
   }
 
   count(field: 'instructions' | 'regionsTranslated' | 'regionsRestored'): number {
     return this.memory.f64[(this.cpu.base + CpuState[field]) >>> 3];
+  }
+}
+
+/** A CPU with threaded code, as CPU workers have it. */
+export class ThreadedCpu extends CodeCpu {
+  readonly engine: Engine;
+
+  /** @param room bytes of the code store */
+  constructor(room = 1 << 20) {
+    super();
+    this.memory.store32(MACHINE + Machine.codeEnd, this.memory.loadU32(MACHINE + Machine.codeBase) + room);
+    this.engine = this.useHandlers(loadHandlers());
   }
 }
