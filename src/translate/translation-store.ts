@@ -38,6 +38,9 @@ const DIGEST_BYTES = 32;
 const MOST_BYTES = 256 << 20;
 const MOST_FILES = 512;
 
+/** Regions of one file. A program that generates code at other addresses in every run would leave more and more. */
+const MOST_REGIONS = 1000;
+
 const SUFFIX = '.translations';
 
 /**
@@ -49,6 +52,8 @@ const SUFFIX = '.translations';
  */
 export class TranslationStore {
   private readonly regions = new Map<number, StoredRegion>();
+  /** Keys of regions that this run has asked for or made. */
+  private readonly used = new Set<number>();
 
   private constructor(private readonly path: string) {}
 
@@ -70,7 +75,9 @@ export class TranslationStore {
   }
 
   get(key: number): StoredRegion | undefined {
-    return this.regions.get(key);
+    const region = this.regions.get(key);
+    if (region) this.used.add(key);
+    return region;
   }
 
   /** Forgets a region whose code has changed. */
@@ -80,7 +87,12 @@ export class TranslationStore {
 
   /** Takes regions in, in place of others with the same keys, and writes the file. Errors of the host are no errors of ours: it stays as it was. */
   save(regions: Iterable<StoredRegion>): void {
-    for (const region of regions) this.regions.set(region.key, region);
+    for (const region of regions) {
+      this.regions.set(region.key, region);
+      this.used.add(region.key);
+    }
+    if (this.regions.size > MOST_REGIONS)
+      for (const key of [...this.regions.keys()]) if (!this.used.has(key)) this.regions.delete(key);
     const body = serialize([...this.regions.values()]);
     const temporary = `${this.path}.${process.pid}`;
     try {

@@ -105,6 +105,19 @@ describe.skipIf(!machineCode())(machineCode() ? 'translation store' : `skipped: 
     expect(TranslationStore.open('/dev/null/europa', 'program', 0)).toBe(null);
   });
 
+  it('forgets regions that a run has not used when they are too many', () => {
+    const region = (key: number) => ({ key, insns: 1, source: [], bytes: new Uint8Array(0), code: null });
+    const keys = Array.from({ length: 1000 }, (_, key) => key);
+    TranslationStore.open(directory, 'program', 0)!.save(keys.map(region));
+    const store = TranslationStore.open(directory, 'program', 0)!;
+    expect(store.size).toBe(1000);
+    store.get(7);
+    store.save([region(1000)]);
+    const left = TranslationStore.open(directory, 'program', 0)!;
+    expect(left.size).toBe(2);
+    expect([left.get(7), left.get(1000)]).toEqual([region(7), region(1000)]);
+  });
+
   it('deletes what was used longest ago when there are too many files', () => {
     const old = join(directory, 'old.translations');
     writeFileSync(old, '');
