@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { cacheFolder } from './compile.js';
 import { europaCli } from './peer-runs.js';
 
 /** Throughput of one thing over that of another, one ratio a round, both measured in that round. */
@@ -77,7 +78,9 @@ async function scale(words: readonly string[], seconds: number): Promise<Map<str
 
 function run(command: string, args: readonly string[]): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    // Europa's translations are this benchmark's own.
+    const env = { ...process.env, XDG_CACHE_HOME: cacheFolder };
+    const child = spawn(command, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
     let errors = '';
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
       errors += chunk;
