@@ -155,6 +155,52 @@ function checkOperands(
     .op(Op.i32_xor);
 }
 
+/** An operation that has been done inline. */
+interface Done {
+  readonly operands: Operands;
+  /** What the inline operation was given. */
+  readonly arranged: Operands;
+  /** Local of its result, in all lanes for a scalar. */
+  readonly r: number;
+}
+
+/**
+ * Pushes the destination's new value: what `result` pushes, or what the exact operation gives. That nothing but the operands and MXCSR
+ * must be looked at, as most often, is found out by one branch.
+ */
+function settle(
+  e: Emitter,
+  kind: number,
+  shape: number,
+  inline: Inline,
+  { operands, arranged, r }: Done,
+  result: () => void,
+): void {
+  const { c } = e;
+  const f = formatOf(shape);
+  const packed = isPacked(shape);
+  checkOperands(e, f, inline, operands, packed);
+  const strayed = e.toTemp(Type.i32);
+  slowness(e);
+  const slow = e.toTemp(Type.i32);
+  e.mayFault();
+  c.get(strayed).get(slow).op(Op.i32_or);
+  c.unlikely().if(Type.v128);
+  c.get(slow).if(Type.i32);
+  inline.inexact(e, f, r, arranged, packed);
+  c.get(slow).i32(1).op(Op.i32_shr_u).op(Op.i32_or);
+  c.else().i32(0).end();
+  c.get(strayed).op(Op.i32_or);
+  c.if(Type.v128);
+  callExact(e, kind, shape, 0, operands);
+  c.else();
+  result();
+  c.end();
+  c.else();
+  result();
+  c.end();
+}
+
 function arithmetic(kind: number, shape: number, inline: Inline): Lower {
   const f = formatOf(shape);
   const packed = isPacked(shape);
@@ -170,23 +216,10 @@ function arithmetic(kind: number, shape: number, inline: Inline): Lower {
       c.get(scalar).simd(f.splat);
     }
     const r = e.toTemp(Type.v128);
-    checkOperands(e, f, inline, o, packed);
-    slowness(e);
-    const slow = e.temp(Type.i32);
-    c.tee(slow).if(Type.i32);
-    inline.inexact(e, f, r, o, packed);
-    c.get(slow).i32(1).op(Op.i32_shr_u).op(Op.i32_or);
-    c.else();
-    c.i32(0);
-    c.end();
-    c.op(Op.i32_or);
-    e.mayFault();
-    c.unlikely().if(Type.v128);
-    callExact(e, kind, shape, 0, o);
-    c.else();
-    if (packed) c.get(r);
-    else c.get(o.a).get(scalar).simdLane(f.replace, 0);
-    c.end();
+    settle(e, kind, shape, inline, { operands: o, arranged: o, r }, () => {
+      if (packed) c.get(r);
+      else c.get(o.a).get(scalar).simdLane(f.replace, 0);
+    });
   });
 }
 
@@ -249,20 +282,7 @@ function rearranged(
     const arranged = arrange(e, o);
     inline.packed(e, f, arranged);
     const r = e.toTemp(Type.v128);
-    checkOperands(e, f, inline, o, true);
-    slowness(e);
-    const slow = e.temp(Type.i32);
-    c.tee(slow).if(Type.i32);
-    inline.inexact(e, f, r, arranged, true);
-    c.get(slow).i32(1).op(Op.i32_shr_u).op(Op.i32_or);
-    c.else();
-    c.i32(0);
-    c.end();
-    c.op(Op.i32_or);
-    e.mayFault();
-    c.unlikely().if(Type.v128);
-    callExact(e, kind, shape, 0, o);
-    c.else().get(r).end();
+    settle(e, kind, shape, inline, { operands: o, arranged, r }, () => c.get(r));
   });
 }
 
