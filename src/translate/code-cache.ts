@@ -27,6 +27,8 @@ export interface TranslatedModule {
   readonly module: WebAssembly.Module;
   /** V8's optimised code of it, if that came from the store. */
   readonly code: Uint8Array | null;
+  /** Whether it was translated because it is hot. */
+  readonly profiled: boolean;
 }
 
 /** Bytes of code at a guest address, within one page. */

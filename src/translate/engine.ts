@@ -246,7 +246,9 @@ export class Engine {
       hot: growth === HOT || found.complete,
       samples: 0,
       insns: found.insns,
-      ...(this.store && profile ? { module: { bytes, module, code: null } } : {}),
+      ...(this.store && growth !== SINGLE
+        ? { module: { bytes, module, code: null, profiled: profile !== undefined } }
+        : {}),
     };
     for (const start of found.blocks.keys()) this.cool(start);
     if (drops !== this.drops) {
@@ -293,7 +295,7 @@ export class Engine {
       hot: true,
       samples: 0,
       insns: stored.insns,
-      module: { bytes, module, code: native ? stored.code : null },
+      module: { bytes, module, code: native ? stored.code : null, profiled: true },
     };
     this.cache.add(region);
     this.memory.count(cpu.base + CpuState.regionsRestored);
@@ -308,7 +310,8 @@ export class Engine {
     for (const { key, insns, source, module, code } of this.cache.values()) {
       if (!module || module.code) continue;
       const optimised = native.isOptimised(code);
-      if (!optimised && this.store.get(key)) continue;
+      // What was translated when it was met may have run once.
+      if (!optimised && (!module.profiled || this.store.get(key))) continue;
       const { bytes } = module;
       news.push({ key, insns, source, bytes, code: optimised ? native.serialize(module.module) : null });
     }
