@@ -100,6 +100,11 @@ export abstract class Emitter extends RegisterEmitter {
     else this.c.i32(Number(value) & sizeMask(size));
   }
 
+  /** Whether immediates are known only when the code runs: then a lowering may not look at their values. */
+  get immediatesOpen(): boolean {
+    return false;
+  }
+
   /** Pushes an immediate operand as a value of `size` bytes, zero-extended to its width. */
   protected immediate(op: Operand & { kind: 'imm' }, size: number): void {
     this.imm(op.value, size);

@@ -32,16 +32,17 @@ function shifted(e: Emitter, insn: Insn, countOperand: number, change: (s: Shift
   const limit = size === 8 ? 63 : 31;
   const to = insn.ops[0];
   const by = insn.ops[countOperand];
-  const known = by.kind === 'imm' ? Number(by.value) & limit : null;
+  const known = by.kind === 'imm' && !e.immediatesOpen ? Number(by.value) & limit : null;
   const count = e.temp(w.type);
   if (known !== null) {
     if (w.is64) c.i64(known);
     else c.i32(known);
     c.set(count);
   } else {
-    c.get(e.gpr(Gpr.rcx));
-    if (w.is64) c.i64(limit).op(Op.i64_and);
-    else c.op(Op.i32_wrap_i64).i32(limit).op(Op.i32_and);
+    if (by.kind === 'imm') e.readOp(countOperand, 1);
+    else c.get(e.gpr(Gpr.rcx)).op(Op.i32_wrap_i64);
+    c.i32(limit).op(Op.i32_and);
+    if (w.is64) c.op(Op.i64_extend_i32_u);
     c.set(count);
   }
   const a = e.temp(w.type);

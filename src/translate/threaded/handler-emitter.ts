@@ -92,6 +92,10 @@ export class HandlerEmitter extends Emitter {
     return super.xmm(num);
   }
 
+  override get immediatesOpen(): boolean {
+    return this.openImmediate;
+  }
+
   override nextRip(): void {
     this.c.get(INSN).mem(Op.i64_load, ThreadedInsn.next);
   }
