@@ -5,7 +5,7 @@ import {
   append,
   Bucket,
   bucketOf,
-  CLOCK_REALTIME_FLAG,
+  decodeCommand,
   compareExchangeWord,
   findKey,
   forEachBucket,
@@ -14,7 +14,6 @@ import {
   loadWordNoFault,
   matches,
   OWNER_DIED,
-  PRIVATE_FLAG,
   remove,
   TID_MASK,
   WAITERS,
@@ -252,9 +251,7 @@ function futexOrPi(
   address2: number,
   value3: number,
 ): number {
-  const command = operation & ~(PRIVATE_FLAG | CLOCK_REALTIME_FLAG);
-  const shared = (operation & PRIVATE_FLAG) === 0;
-  const realtime = (operation & CLOCK_REALTIME_FLAG) !== 0;
+  const { command, shared, realtime } = decodeCommand(operation);
   const waits = command === Command.LOCK_PI || command === Command.LOCK_PI2;
   if (!waits && command !== Command.UNLOCK_PI && command !== Command.TRYLOCK_PI) {
     return futex(k, address, operation, value, timeout, address2, value3);

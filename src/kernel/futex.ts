@@ -45,8 +45,8 @@ const Command = {
   WAIT_BITSET: 9,
   WAKE_BITSET: 10,
 } as const;
-export const PRIVATE_FLAG = 128;
-export const CLOCK_REALTIME_FLAG = 256;
+const PRIVATE_FLAG = 128;
+const CLOCK_REALTIME_FLAG = 256;
 const ANY = -1;
 
 /** Bits of the word of a robust or PI futex. */
@@ -386,6 +386,15 @@ function futexWakeOp(
   return woken;
 }
 
+/** The parts of futex's second argument (include/uapi/linux/futex.h). */
+export function decodeCommand(operation: number): { command: number; shared: boolean; realtime: boolean } {
+  return {
+    command: operation & ~(PRIVATE_FLAG | CLOCK_REALTIME_FLAG),
+    shared: (operation & PRIVATE_FLAG) === 0,
+    realtime: (operation & CLOCK_REALTIME_FLAG) !== 0,
+  };
+}
+
 export function futex(
   k: KernelCpu,
   address: number,
@@ -395,9 +404,7 @@ export function futex(
   address2: number,
   value3: number,
 ): number {
-  const command = operation & ~(PRIVATE_FLAG | CLOCK_REALTIME_FLAG);
-  const shared = (operation & PRIVATE_FLAG) === 0;
-  const realtime = (operation & CLOCK_REALTIME_FLAG) !== 0;
+  const { command, shared, realtime } = decodeCommand(operation);
   if (realtime && command !== Command.WAIT_BITSET) return -Errno.ENOSYS;
   switch (command) {
     case Command.WAIT:

@@ -322,13 +322,44 @@ function split(c: Code, address: number, first: number, second: number, translat
   c.if().get(0).get(second).i32(Access.read).call(translate).ret().end();
 }
 
-function loadBody(translate: number): Uint8Array {
-  const c = new Code(3);
-  const [cpu, address, size] = [0, 1, 2];
+/** Locals of an access that crosses a page: bytes before the boundary, its address, and pointers of the parts on both sides. */
+interface Parts {
+  readonly first: number;
+  readonly second: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+function newParts(c: Code): Parts {
   const first = c.local(i32);
   const low = c.local(i32);
   const high = c.local(i32);
-  const second = c.local(i64);
+  return { first, low, high, second: c.local(i64) };
+}
+
+/** In a function (cpu, address, size): sets the pointers to parts that may be written, or returns 0. */
+function writableParts(c: Code, { first, second, low, high }: Parts, writable: number): void {
+  const [cpu, address, size] = [0, 1, 2];
+  c.get(cpu).get(address).get(first).call(writable).tee(low).op(Op.i32_eqz);
+  c.if().i32(0).ret().end();
+  c.get(cpu).get(second).get(size).get(first).op(Op.i32_sub).call(writable).tee(high).op(Op.i32_eqz);
+  c.if().i32(0).ret().end();
+}
+
+/** In a function (cpu, address, size): copies the parts to the bounce area, whose pointer it pushes. */
+function gather(c: Code, { first, low, high }: Parts): void {
+  const [cpu, , size] = [0, 1, 2];
+  c.get(cpu).i32(CpuState.bounce).op(Op.i32_add).get(low).get(first).memoryCopy();
+  c.get(cpu).i32(CpuState.bounce).op(Op.i32_add).get(first).op(Op.i32_add);
+  c.get(high).get(size).get(first).op(Op.i32_sub).memoryCopy();
+  c.get(cpu).i32(CpuState.bounce).op(Op.i32_add);
+}
+
+function loadBody(translate: number): Uint8Array {
+  const c = new Code(3);
+  const [cpu, address, size] = [0, 1, 2];
+  const parts = newParts(c);
+  const { first, low, high, second } = parts;
   crosses(c, address, size);
   c.op(Op.i32_eqz);
   c.if().get(cpu).get(address).i32(Access.read).call(translate).ret().end();
@@ -337,10 +368,7 @@ function loadBody(translate: number): Uint8Array {
   c.if().i32(0).ret().end();
   c.get(cpu).get(second).i32(Access.read).call(translate).tee(high).op(Op.i32_eqz);
   c.if().i32(0).ret().end();
-  c.get(cpu).i32(CpuState.bounce).op(Op.i32_add).get(low).get(first).memoryCopy();
-  c.get(cpu).i32(CpuState.bounce).op(Op.i32_add).get(first).op(Op.i32_add);
-  c.get(high).get(size).get(first).op(Op.i32_sub).memoryCopy();
-  c.get(cpu).i32(CpuState.bounce).op(Op.i32_add);
+  gather(c, parts);
   return c.finish();
 }
 
@@ -369,10 +397,8 @@ function putBody(): Uint8Array {
 function storeBody(writable: number, translate: number, put: number): Uint8Array {
   const c = new Code(3);
   const [cpu, address, size] = [0, 1, 2];
-  const first = c.local(i32);
-  const low = c.local(i32);
-  const high = c.local(i32);
-  const second = c.local(i64);
+  const parts = newParts(c);
+  const { first, low, high, second } = parts;
   crosses(c, address, size);
   c.op(Op.i32_eqz);
   c.if();
@@ -381,10 +407,7 @@ function storeBody(writable: number, translate: number, put: number): Uint8Array
   c.get(cpu).get(low).get(size).call(put).i32(1).ret();
   c.end();
   split(c, address, first, second, translate);
-  c.get(cpu).get(address).get(first).call(writable).tee(low).op(Op.i32_eqz);
-  c.if().i32(0).ret().end();
-  c.get(cpu).get(second).get(size).get(first).op(Op.i32_sub).call(writable).tee(high).op(Op.i32_eqz);
-  c.if().i32(0).ret().end();
+  writableParts(c, parts, writable);
   c.get(low).get(cpu).i32(CpuState.bounce).op(Op.i32_add).get(first).memoryCopy();
   c.get(high).get(cpu).i32(CpuState.bounce).op(Op.i32_add).get(first).op(Op.i32_add);
   c.get(size).get(first).op(Op.i32_sub).memoryCopy();
@@ -395,21 +418,13 @@ function storeBody(writable: number, translate: number, put: number): Uint8Array
 function modifyBody(writable: number, translate: number): Uint8Array {
   const c = new Code(3);
   const [cpu, address, size] = [0, 1, 2];
-  const first = c.local(i32);
-  const low = c.local(i32);
-  const high = c.local(i32);
-  const second = c.local(i64);
+  const parts = newParts(c);
+  const { first, second } = parts;
   crosses(c, address, size);
   c.op(Op.i32_eqz);
   c.if().get(cpu).get(address).get(size).call(writable).ret().end();
   split(c, address, first, second, translate);
-  c.get(cpu).get(address).get(first).call(writable).tee(low).op(Op.i32_eqz);
-  c.if().i32(0).ret().end();
-  c.get(cpu).get(second).get(size).get(first).op(Op.i32_sub).call(writable).tee(high).op(Op.i32_eqz);
-  c.if().i32(0).ret().end();
-  c.get(cpu).i32(CpuState.bounce).op(Op.i32_add).get(low).get(first).memoryCopy();
-  c.get(cpu).i32(CpuState.bounce).op(Op.i32_add).get(first).op(Op.i32_add);
-  c.get(high).get(size).get(first).op(Op.i32_sub).memoryCopy();
-  c.get(cpu).i32(CpuState.bounce).op(Op.i32_add);
+  writableParts(c, parts, writable);
+  gather(c, parts);
   return c.finish();
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { arch } from 'node:process';
 
 /**
@@ -38,9 +38,14 @@ export function showCode(name: string, taken: boolean): void {
   if (shown) writeSync(2, `europa: code of ${name} ${taken ? 'taken' : 'refused'}\n`);
 }
 
-/** Writes it; who reads the file meanwhile sees the old one or the new one. */
-export function writeCodeFile(path: string, source: Uint8Array, code: Uint8Array): void {
+/** Writes it; who reads the file meanwhile sees the old one or the new one. @throws what the host says, leaving nothing behind */
+export function writeCodeFile(path: string, source: Uint8Array, code: Uint8Array, mode = 0o666): void {
   const unfinished = `${path}.${process.pid}`;
-  writeFileSync(unfinished, Buffer.concat([digest(source, code), code]));
-  renameSync(unfinished, path);
+  try {
+    writeFileSync(unfinished, Buffer.concat([digest(source, code), code]), { mode });
+    renameSync(unfinished, path);
+  } catch (error) {
+    rmSync(unfinished, { force: true });
+    throw error;
+  }
 }

@@ -417,8 +417,8 @@ export abstract class Emitter extends RegisterEmitter {
     c.i64(0).op(Op.i64_ne).unlikely();
     c.if();
     if (aligned) this.requireAligned(address, size);
+    // Among the look-ups that this call makes outdated is this one.
     slow(false);
-    if (addend !== undefined) c.i64(-1).set(addend);
     c.else();
     c.get(rights).i64(32).op(Op.i64_shr_u);
     if (addend !== undefined) c.tee(addend);

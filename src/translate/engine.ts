@@ -3,7 +3,7 @@ import { CpuState, Exit, JUMP_ENTRIES, JumpEntry, Vector } from '../cpu/state.js
 import { Frame, MACHINE, Machine } from '../memory/layout.js';
 import { type Memory, PAGE_SHIFT, PAGE_SIZE } from '../memory/memory.js';
 import { Access } from '../mmu/walk.js';
-import { enableBranchHints, machineCode } from '../wasm/v8.js';
+import { machineCode, prepareFlags } from '../wasm/v8.js';
 import { type CachedRegion, CodeCache, type SourceBytes, singleKey } from './code-cache.js';
 import { HELPERS } from './helpers.js';
 import { disassemble } from './iced/library.js';
@@ -82,7 +82,7 @@ export class Engine {
     handlers: Handlers | null = null,
     cpuId = 0,
   ) {
-    enableBranchHints();
+    prepareFlags();
     const env = { m: memory.wasm, t: this.cache.table, p: this.pkru };
     const cpu = (base: number) => this.cpus.get(base >>> 0)!;
     const runtime = new WebAssembly.Instance(runtimeModule(), {
@@ -369,7 +369,8 @@ export class Engine {
   }
 
   private isUnchanged(cpu: EngineCpu, source: readonly SourceBytes[]): boolean {
-    return source.every(({ address, bytes }) => {
+    const { drops } = this;
+    const same = source.every(({ address, bytes }) => {
       const pointer = this.codePointer(cpu, address);
       if (pointer === 0) return false;
       // Marked first: a store from now on drops what is made of them.
@@ -377,6 +378,8 @@ export class Engine {
       for (let i = 0; i < bytes.length; i++) if (this.memory.u8[pointer + i] !== bytes[i]) return false;
       return true;
     });
+    // A page fault of ours may have served a request to drop code, of what was compared before.
+    return same && drops === this.drops;
   }
 
   /**

@@ -5,17 +5,15 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
   readSync,
-  renameSync,
   rmSync,
   statSync,
   utimesSync,
-  writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { deserialize, serialize } from 'node:v8';
+import { readCodeFile, writeCodeFile } from '../startup/code-file.js';
 import { machineCode } from '../wasm/v8.js';
 import type { SourceBytes } from './code-cache.js';
 
@@ -30,9 +28,6 @@ export interface StoredRegion {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly code: Uint8Array | null;
 }
-
-/** Bytes of the SHA-256 at the beginning of a file, of all that follows. */
-const DIGEST_BYTES = 32;
 
 /** What a directory of translations may hold: the oldest files go first. */
 const MOST_BYTES = 256 << 20;
@@ -55,7 +50,14 @@ export class TranslationStore {
   /** Keys of regions that this run has asked for or made. */
   private readonly used = new Set<number>();
 
-  private constructor(private readonly path: string) {}
+  private constructor(
+    private readonly directory: string,
+    private readonly name: string,
+  ) {}
+
+  private get path(): string {
+    return join(this.directory, `${this.name}${SUFFIX}`);
+  }
 
   /**
    * @param directory made if it is missing
@@ -65,7 +67,7 @@ export class TranslationStore {
    */
   static open(directory: string, program: string, cpu: number): TranslationStore | null {
     if (!machineCode() || !isPrivate(directory)) return null;
-    const store = new TranslationStore(join(directory, `${storeName(program, cpu)}${SUFFIX}`));
+    const store = new TranslationStore(directory, storeName(program, cpu));
     store.read();
     return store;
   }
@@ -94,25 +96,17 @@ export class TranslationStore {
     if (this.regions.size > MOST_REGIONS)
       for (const key of [...this.regions.keys()]) if (!this.used.has(key)) this.regions.delete(key);
     const body = serialize([...this.regions.values()]);
-    const temporary = `${this.path}.${process.pid}`;
     try {
-      writeFileSync(temporary, Buffer.concat([digest(body), body]), { mode: 0o600 });
-      renameSync(temporary, this.path);
-      prune(dirname(this.path));
+      writeCodeFile(this.path, Buffer.from(this.name), body, 0o600);
+      prune(this.directory);
     } catch {
-      rmSync(temporary, { force: true });
+      // There is no room, or another process has pruned at the same time.
     }
   }
 
   private read(): void {
-    let file: Buffer;
-    try {
-      file = readFileSync(this.path);
-    } catch {
-      return;
-    }
-    const body = file.subarray(DIGEST_BYTES);
-    if (!file.subarray(0, DIGEST_BYTES).equals(digest(body))) return;
+    const body = readCodeFile(this.path, Buffer.from(this.name));
+    if (!body) return;
     for (const region of deserialize(body) as StoredRegion[]) this.regions.set(region.key, region);
     try {
       // `prune` goes by when a file was last used.

@@ -11,20 +11,14 @@ const major = Number(process.versions.v8.split('.')[0]);
 const known = major >= 11 && major <= 13;
 
 /**
- * Makes V8 read branch hints (Code.unlikely), for modules compiled from here on: it then keeps values in registers on
- * the way past calls that are rarely made. Measured: a checked load 0.75 ns instead of 1.05, a double product 18 % faster.
- */
-export function enableBranchHints(): void {
-  if (known) setFlagsFromString('--experimental-wasm-branch-hinting');
-}
-
-/**
  * Sets all flags that are set anywhere. V8 takes code that was kept, also JavaScript's, only under the flags that it was made under,
  * so whoever makes or uses some calls this first.
  */
 export function prepareFlags(): void {
-  enableBranchHints();
   if (!known) return;
+  // Branch hints (Code.unlikely) are read, in modules compiled from here on: values are then kept in registers on the way past calls
+  // that are rarely made. Measured: a checked load 0.75 ns instead of 1.05, a double product 18 % faster.
+  setFlagsFromString('--experimental-wasm-branch-hinting');
   setFlagsFromString('--allow-natives-syntax');
   // Threads begin with so much room (MiB) for young objects: with V8's half a MiB a dozen collections come while a program starts.
   setFlagsFromString('--min-semi-space-size=8');
