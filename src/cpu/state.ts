@@ -40,6 +40,12 @@ export const CpuState = struct({
    * only PE isn't set, so that exact operations may. 2 or 3 otherwise. See mxcsrSlow in src/cpu/xsave.ts.
    */
   mxcsrSlow: 'i32',
+  /** What the inline checks of SSE arithmetic take, a range of FloatRanges each (src/cpu/float-ranges.ts): constants, */
+  floatMoves: ['v128', 4],
+  /** bounds that nothing passes unless mxcsrSlow is 0, */
+  floatBounds: ['v128', 4],
+  /** and bounds that nothing passes unless it is 0 or 1. */
+  floatBoundsExact: ['v128', 4],
   xmm: ['v128', 16],
   /** x87: eight registers of 16 bytes (10 used) in *physical* order, control, status (TOP in bits 13:11), tag (full, 2 bits each). */
   fpr: ['v128', 8],

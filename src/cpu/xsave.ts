@@ -1,6 +1,7 @@
 import type { Memory } from '../memory/memory.js';
 import { struct } from '../memory/struct.js';
 import type { GuestCpu } from './guest-cpu.js';
+import { setFloatRanges } from './float-ranges.js';
 import { CpuState } from './state.js';
 
 /**
@@ -74,10 +75,15 @@ export function mxcsrSlow(value: number): number {
   return ((value & 0xffc0) === 0x1f80 ? 0 : 2) | (value & 0x20 ? 0 : 1);
 }
 
-/** Sets MXCSR, and mxcsrSlow by it. */
+/** Sets MXCSR, and by it mxcsrSlow and the constants of the inline checks. */
 export function setMxcsr(memory: Memory, base: number, value: number): void {
   memory.store32(base + CpuState.mxcsr, value);
-  memory.store32(base + CpuState.mxcsrSlow, mxcsrSlow(value));
+  const slow = mxcsrSlow(value);
+  // Of a new CPU's block all is 0.
+  if (slow === memory.load32(base + CpuState.mxcsrSlow) && memory.load32(base + CpuState.floatMoves) !== 0)
+    return;
+  memory.store32(base + CpuState.mxcsrSlow, slow);
+  setFloatRanges(memory, base, slow);
 }
 
 /** XINUSE: the components not in their initial state, as a bit set. A component that is all initial is never reported. */

@@ -3,6 +3,7 @@ import { PAGE_SHIFT } from '../memory/memory.js';
 import { TlbEntry } from '../mmu/tlb.js';
 import { tlbIndex } from '../mmu/walk.js';
 import { Op, Type } from '../wasm/opcodes.js';
+import { Simd } from '../wasm/simd.js';
 import type { AccessGroup, Place, RecordedAccess } from './access-groups.js';
 import { RegisterEmitter } from './register-emitter.js';
 import type { RegisterSet } from './register-usage.js';
@@ -17,15 +18,21 @@ export interface Modify {
   readonly size: number;
 }
 
-/** An access to translate: locals of its address (i64) and of the pointer to set (i32). */
+/** An access to translate. */
 interface AccessPlan {
+  /** Local of its address (i64). */
   readonly address: number;
-  readonly pointer: number;
   readonly size: number;
   readonly aligned: boolean;
   readonly write: boolean;
   /** Whether every way through the instruction passes here. */
   readonly always: boolean;
+  /** Type of what `hit` and `slow` leave on the stack; undefined: nothing. */
+  readonly type?: number;
+  /** Pops the pointer of an access whose page the TLB has. */
+  readonly hit: () => void;
+  /** Emits the call for an access that was not looked up successfully. `again`: the TLB may have it nevertheless. */
+  readonly slow: (again: boolean) => void;
 }
 
 /**
@@ -47,6 +54,16 @@ export abstract class Emitter extends RegisterEmitter {
   private readonly freeAddends: number[] = [];
 
   protected pkruLocal: number | undefined;
+
+  /**
+   * Whether the code has computed only exact floating-point results so far (PE isn't set): it then looks for inexact ones on its usual way,
+   * not beside it. Only a matter of speed.
+   */
+  exactSoFar = false;
+
+  /** Locals (v128) of fields of the CPU's block that the code keeps for a basic block, by their offsets, and which have been loaded. */
+  private readonly kept = new Map<number, number>();
+  private readonly loaded = new Set<number>();
 
   protected insn!: Insn;
   protected left = 0;
@@ -91,6 +108,7 @@ export abstract class Emitter extends RegisterEmitter {
     this.accesses = [];
     this.groups = groups;
     this.addends.clear();
+    this.loaded.clear();
   }
 
   /** Pushes an immediate as a value of `size` bytes, zero-extended to its width. */
@@ -207,26 +225,33 @@ export abstract class Emitter extends RegisterEmitter {
 
   /** Pops an address (i64); pushes the value of `size` bytes there, zero-extended to its width. */
   load(size: number): void {
-    this.readPointer(size);
-    this.c.mem(LOADS[size]);
+    this.loadWith(size, width(size).type, () => this.c.mem(LOADS[size]));
   }
 
   /**
-   * Pops an address (i64); pushes a pointer (i32) to `size` bytes that may be read. Leaves the region on a fault.
+   * A load of any type: pops an address (i64), pushes what `read` makes of the pointer on the stack (i32) to `size` bytes that may be
+   * read. It is emitted twice: were it emitted once, behind both ways to a pointer, the host would extend the pointer once more.
    * @param aligned raises #GP(0) if the address is not a multiple of `size`
    */
-  readPointer(size: number, aligned = false): void {
+  loadWith(size: number, type: number, read: () => void, aligned = false): void {
     const c = this.c;
     const address = this.toTemp(Type.i64);
-    const pointer = this.temp(Type.i32);
     const always = c.nesting === this.nesting;
-    this.translate({ address, pointer, size, aligned, write: false, always }, (again) => {
+    const slow = (again: boolean) => {
       c.get(Emitter.CPU).get(address).i32(size);
       this.callHelper(again ? 'loadAgain' : 'load');
-      c.tee(pointer).op(Op.i32_eqz);
+      const pointer = this.toTemp(Type.i32);
+      c.get(pointer).op(Op.i32_eqz);
       this.faultIf();
-    });
-    c.get(pointer);
+      c.get(pointer);
+      read();
+    };
+    this.translate({ address, size, aligned, write: false, always, type, hit: read, slow });
+  }
+
+  /** Pops an address (i64); pushes a pointer (i32) to `size` bytes that may be read. Leaves the region on a fault. */
+  readPointer(size: number): void {
+    this.loadWith(size, Type.i32, () => {});
   }
 
   /** Stores the value in a local (of the width of `size`) at the address in a local (i64). */
@@ -242,21 +267,16 @@ export abstract class Emitter extends RegisterEmitter {
    */
   storeWith(address: number, size: number, write: (offset: number) => void, aligned = false): void {
     const c = this.c;
-    const pointer = this.temp(Type.i32);
     const always = c.nesting === this.nesting;
-    const done = c.block();
-    this.translate({ address, pointer, size, aligned, write: true, always }, (again) => {
+    const slow = (again: boolean) => {
       c.get(Emitter.CPU);
       write(CpuState.bounce);
       c.get(Emitter.CPU).get(address).i32(size);
       this.callHelper(again ? 'storeAgain' : 'store');
       c.op(Op.i32_eqz);
       this.faultIf();
-      c.br(done);
-    });
-    c.get(pointer);
-    write(0);
-    c.end();
+    };
+    this.translate({ address, size, aligned, write: true, always, hit: () => write(0), slow });
   }
 
   /** MFENCE: orders this CPU's stores before its later accesses. */
@@ -295,12 +315,13 @@ export abstract class Emitter extends RegisterEmitter {
     const address = this.toTemp(Type.i64);
     const pointer = this.temp(Type.i32);
     const always = c.nesting === this.nesting;
-    this.translate({ address, pointer, size, aligned: false, write: true, always }, (again) => {
+    const slow = (again: boolean) => {
       c.get(Emitter.CPU).get(address).i32(size);
       this.callHelper(again ? 'modifyAgain' : locked ? 'modifyLocked' : 'modify');
       c.tee(pointer).op(Op.i32_eqz);
       this.faultIf();
-    });
+    };
+    this.translate({ address, size, aligned: false, write: true, always, hit: () => c.set(pointer), slow });
     return { address, pointer, size };
   }
 
@@ -333,36 +354,36 @@ export abstract class Emitter extends RegisterEmitter {
   }
 
   /**
-   * Sets `pointer` for an access: from the TLB, or by `slow`, which calls into the page walk. Prepares for a fault of this
+   * Emits an access: `hit` with a pointer from the TLB, or `slow`, which calls into the page walk. Prepares for a fault of this
    * instruction. (Keeping the page that a base register led to last in locals, to spare the look-up, was measured: no faster. What is
    * faster is not to compare pages again: see access-groups.ts.)
    */
-  private translate(plan: AccessPlan, slow: Slow): void {
+  private translate(plan: AccessPlan): void {
     this.mayFault();
     const { address, size, aligned, write, always } = plan;
     if (this.seeded) {
       if (aligned) this.requireAligned(address, size);
-      slow(false);
+      plan.slow(false);
       return;
     }
     const place = (always && this.places.get(address)) || null;
     const position = this.accesses.push({ place, size, write }) - 1;
     const group = this.groups[position];
     if (!group) {
-      this.lookUp(plan, { before: 0, behind: size, write }, slow);
+      this.lookUp(plan, { before: 0, behind: size, write });
       return;
     }
     const known = this.addends.get(group);
     if (known !== undefined) {
       if (position === group.members[group.members.length - 1]) this.endGroup(group);
-      this.reach(plan, known, slow);
+      this.reach(plan, known);
       return;
     }
     const addend = this.freeAddends.pop() ?? this.c.local(Type.i64);
     this.addends.set(group, addend);
     const { distance } = place!;
     const range = { before: distance - group.low, behind: group.high - distance, write: group.write };
-    this.lookUp(plan, range, slow, addend);
+    this.lookUp(plan, range, addend);
   }
 
   private endGroup(group: AccessGroup): void {
@@ -375,9 +396,8 @@ export abstract class Emitter extends RegisterEmitter {
    * @param addend local (i64) to set to what leads from an address in the range to its pointer, or to -1
    */
   private lookUp(
-    { address, pointer, size, aligned }: AccessPlan,
+    { address, size, aligned, type, hit, slow }: AccessPlan,
     range: { readonly before: number; readonly behind: number; readonly write: boolean },
-    slow: Slow,
     addend?: number,
   ): void {
     const c = this.c;
@@ -415,7 +435,7 @@ export abstract class Emitter extends RegisterEmitter {
         .op(Op.i64_or);
     }
     c.i64(0).op(Op.i64_ne).unlikely();
-    c.if();
+    c.if(type);
     if (aligned) this.requireAligned(address, size);
     // Among the look-ups that this call makes outdated is this one.
     slow(false);
@@ -423,12 +443,13 @@ export abstract class Emitter extends RegisterEmitter {
     c.get(rights).i64(32).op(Op.i64_shr_u);
     if (addend !== undefined) c.tee(addend);
     c.op(Op.i32_wrap_i64);
-    c.get(address).op(Op.i32_wrap_i64).op(Op.i32_add).set(pointer);
+    c.get(address).op(Op.i32_wrap_i64).op(Op.i32_add);
+    hit();
     c.end();
   }
 
   /** An access to a page that has been looked up. @param addend see `lookUp` */
-  private reach({ address, pointer, size, aligned }: AccessPlan, addend: number, slow: Slow): void {
+  private reach({ address, size, aligned, type, hit, slow }: AccessPlan, addend: number): void {
     const c = this.c;
     c.get(addend);
     if (aligned) {
@@ -439,11 +460,12 @@ export abstract class Emitter extends RegisterEmitter {
         .op(Op.i64_or);
     }
     c.i64(0).op(Op.i64_lt_s).unlikely();
-    c.if();
+    c.if(type);
     if (aligned) this.requireAligned(address, size);
     slow(true);
     c.else();
-    c.get(addend).op(Op.i32_wrap_i64).get(address).op(Op.i32_wrap_i64).op(Op.i32_add).set(pointer);
+    c.get(addend).op(Op.i32_wrap_i64).get(address).op(Op.i32_wrap_i64).op(Op.i32_add);
+    hit();
     c.end();
   }
 
@@ -461,6 +483,24 @@ export abstract class Emitter extends RegisterEmitter {
       .i32(size - 1)
       .op(Op.i32_and);
     this.raiseIf(Vector.GP);
+  }
+
+  /**
+   * The local (v128) with a field of the CPU's block, as it was when the basic block or `forgetFields` came by: the host computes what
+   * depends on nothing else only once.
+   */
+  keptField(field: number): number {
+    let local = this.kept.get(field);
+    if (local === undefined) this.kept.set(field, (local = this.c.local(Type.v128)));
+    if (this.loaded.has(field)) return local;
+    this.c.get(Emitter.CPU).simdMem(Simd.v128_load, field).set(local);
+    if (this.c.nesting === this.nesting) this.loaded.add(field);
+    return local;
+  }
+
+  /** The fields that are kept have been written to. */
+  forgetFields(): void {
+    this.loaded.clear();
   }
 
   // --- PKRU ------------------------------------------------------------------------------------------------------------
@@ -528,9 +568,6 @@ export abstract class Emitter extends RegisterEmitter {
     this.fault();
   }
 }
-
-/** Emits the call for an access that was not looked up successfully. `again`: the TLB may have it nevertheless. */
-type Slow = (again: boolean) => void;
 
 /** Helpers in which this CPU may pass through kernel mode, where other CPUs do not wait for it before they change translations. */
 const ENTERS_KERNEL: ReadonlySet<HelperName> = new Set([

@@ -227,8 +227,12 @@ export class Engine {
     const profile = growth === PROFILED ? this.profile : undefined;
     const found = discover(entry, (ip) => this.fetchFrom(cpu, ip), growth, profile);
     if (!found) return null;
-    const only = this.shared ? null : cpu.base;
-    const bytes = emitRegion(found, growth !== SINGLE, this.shared !== null, only);
+    const bytes = emitRegion(found, {
+      chain: growth !== SINGLE,
+      seeded: this.shared !== null,
+      cpu: this.shared ? null : cpu.base,
+      exactSoFar: growth !== SINGLE && this.memory.load32(cpu.base + CpuState.mxcsrSlow) === 1,
+    });
     const module = new WebAssembly.Module(bytes);
     const code = this.instantiate(module);
     if (profile && found.entryBlock.isLoopHeader && bytes.length <= SMALL_LOOP) machineCode()?.optimise(code);

@@ -14,6 +14,17 @@ import { RegisterSet, type RegisterUsage } from './register-usage.js';
 import type { Flow } from './row.js';
 import { rowOf } from './table.js';
 
+export interface RegionOptions {
+  /** Whether the region may jump straight into others; otherwise it returns to its caller. */
+  readonly chain: boolean;
+  /** The flavour of seeded mode: every access to guest memory is a call. */
+  readonly seeded: boolean;
+  /** Pointer of the only CPU that will run it; null: several do. */
+  readonly cpu: number | null;
+  /** See Emitter. */
+  readonly exactSoFar: boolean;
+}
+
 /**
  * Emits a region as a WebAssembly module that exports its function as 'r': (cpu) -> Exit.
  *
@@ -24,18 +35,18 @@ import { rowOf } from './table.js';
  *
  * One region a module: taking along what a cold region calls (several functions a module) was measured to be slower.
  *
- * @param chain whether the region may jump straight into others; otherwise it returns to its caller
- * @param seeded the flavour of seeded mode: every access to guest memory is a call
- * @param cpu pointer of the only CPU that will run it; null: several do
  */
 export function emitRegion(
   region: Region,
-  chain = true,
-  seeded = false,
-  cpu: number | null = null,
+  { chain, seeded, cpu, exactSoFar }: RegionOptions,
 ): Uint8Array<ArrayBuffer> {
   // What an exit stores depends on what blocks write that are emitted later, and a look-up on later accesses: a draft finds out.
-  const draft = new RegionEmitter(region.entry, [], seeded, cpu);
+  const emitter = (helpers: HelperName[]) => {
+    const e = new RegionEmitter(region.entry, helpers, seeded, cpu);
+    e.exactSoFar = exactSoFar;
+    return e;
+  };
+  const draft = emitter([]);
   const written = new RegionWriter(draft, region, null).write();
   const { src2Used, overUsed } = draft;
   draft.c.recycle();
@@ -44,7 +55,7 @@ export function emitRegion(
     groups: new Map([...written.accesses].map(([block, accesses]) => [block, groupAccesses(accesses)])),
   };
   const helpers: HelperName[] = [];
-  const e = new RegionEmitter(region.entry, helpers, seeded, cpu);
+  const e = emitter(helpers);
   e.src2Used = src2Used;
   e.overUsed = overUsed;
   new RegionWriter(e, region, plan).write();

@@ -19,6 +19,9 @@ export function prepareFlags(): void {
   // Branch hints (Code.unlikely) are read, in modules compiled from here on: values are then kept in registers on the way past calls
   // that are rarely made. Measured: a checked load 0.75 ns instead of 1.05, a double product 18 % faster.
   setFlagsFromString('--experimental-wasm-branch-hinting');
+  // Regions leave loops by their own safe points, and tail calls don't let the stack grow: V8's look at the stack for each iteration
+  // and function is not needed. Measured: loops of a few guest instructions a tenth faster.
+  setFlagsFromString('--no-wasm-stack-checks');
   setFlagsFromString('--allow-natives-syntax');
   // Threads begin with so much room (MiB) for young objects: with V8's half a MiB a dozen collections come while a program starts.
   setFlagsFromString('--min-semi-space-size=8');

@@ -38,8 +38,7 @@ export function mmxOperand(e: Emitter, insn: Insn, i: number): void {
   }
   const bytes = insn.memorySize;
   e.ea();
-  e.readPointer(bytes);
-  e.c.simdMem(bytes === 4 ? Simd.load32_zero : Simd.load64_zero);
+  e.loadWith(bytes, Type.v128, () => e.c.simdMem(bytes === 4 ? Simd.load32_zero : Simd.load64_zero));
 }
 
 /** Pops a v128 into an MMX register. Sign and exponent become ones, as they do on processors. */

@@ -142,8 +142,7 @@ function toIntegers(kind: number, double: boolean): Lower {
       c.get(e.xmm(from.num)).v128(-1n, 0n).simd(Simd.and);
     } else {
       e.ea();
-      e.readPointer(8);
-      c.simdMem(Simd.load64_zero);
+      e.loadWith(8, Type.v128, () => c.simdMem(Simd.load64_zero));
     }
     const b = e.toTemp(Type.v128);
     enterMmx(e);

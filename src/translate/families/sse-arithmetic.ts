@@ -1,3 +1,4 @@
+import { CpuState } from '../../cpu/state.js';
 import { Op, Type } from '../../wasm/opcodes.js';
 import { Simd } from '../../wasm/simd.js';
 import type { Emitter } from '../emitter.js';
@@ -6,7 +7,6 @@ import { Shape, SseKind } from '../sse-operations.js';
 import {
   callExact,
   denormal,
-  factors,
   floatLower,
   type Format,
   formatOf,
@@ -15,9 +15,8 @@ import {
   notNumber,
   type Operands,
   pairs,
-  type Range,
+  rightly,
   slowness,
-  summands,
   within,
 } from './sse-float.js';
 import { lanes, type Lower, splat, sseRow } from './sse-operands.js';
@@ -31,7 +30,9 @@ interface Inline {
   /** Pushes the packed result of two locals. */
   packed(e: Emitter, f: Format, o: Operands): void;
   /** Operands that the host's operation is right for: nothing but PE can become newly set. */
-  range(f: Format): Range;
+  readonly range: 'summands' | 'factors';
+  /** Whether it is right for zeros too. */
+  readonly zeros: boolean;
   /** Pushes a mask (i32) that is not 0 where the result may be inexact; `r` is the result, in all lanes for a scalar. */
   inexact(e: Emitter, f: Format, r: number, o: Operands, packed: boolean): void;
   /** Whether a isn't used. */
@@ -39,7 +40,8 @@ interface Inline {
 }
 
 const sum: Inline = {
-  range: summands,
+  range: 'summands',
+  zeros: true,
   scalar: (e, f) => e.c.op(f.scalarAdd),
   packed: (e, f, { a, b }) => e.c.get(a).get(b).simd(f.add),
   // If r - a is b and r - b is a, the one of these that has the smaller operand is exact (Dekker 1971), and so is r.
@@ -53,7 +55,8 @@ const sum: Inline = {
 };
 
 const difference: Inline = {
-  range: summands,
+  range: 'summands',
+  zeros: true,
   scalar: (e, f) => e.c.op(f.scalarSub),
   packed: (e, f, { a, b }) => e.c.get(a).get(b).simd(f.sub),
   inexact: (e, f, r, { a, b }, packed) => {
@@ -83,7 +86,8 @@ function oppositeSums(e: Emitter, f: Format, r: number, pair: number): void {
 }
 
 const product: Inline = {
-  range: (f) => factors(f, true),
+  range: 'factors',
+  zeros: true,
   scalar: (e, f) => e.c.op(f.scalarMul),
   packed: (e, f, { a, b }) => e.c.get(a).get(b).simd(f.mul),
   inexact: (e, f, _r, { a, b }, packed) => {
@@ -97,7 +101,8 @@ const product: Inline = {
 };
 
 const quotient: Inline = {
-  range: (f) => factors(f, false),
+  range: 'factors',
+  zeros: false,
   scalar: (e, f) => e.c.op(f.scalarDiv),
   packed: (e, f, { a, b }) => e.c.get(a).get(b).simd(f.div),
   // r * b is a, exactly.
@@ -112,7 +117,8 @@ const quotient: Inline = {
 };
 
 const root: Inline = {
-  range: (f) => factors(f, false),
+  range: 'factors',
+  zeros: false,
   unary: true,
   scalar: (e, f) => e.c.op(f.scalarSqrt),
   packed: (e, f, { b }) => e.c.get(b).simd(f.sqrt),
@@ -131,28 +137,29 @@ function lowest(e: Emitter, f: Format, value: number): number {
   return e.toTemp(Type.v128);
 }
 
-/** Pushes a mask (i32) of lanes whose operands the inline operation is not sure to be right for. */
-function checkOperands(
+/** Pushes whether (i32) there are operands that are not as `check` finds: it pushes ones in lanes where a local is. */
+function straying(
   e: Emitter,
   f: Format,
-  { range, unary }: Inline,
+  { unary }: Inline,
   { a, b }: Operands,
   packed: boolean,
+  check: (value: number) => void,
 ): void {
   const { c } = e;
   if (unary) {
     const operand = packed ? b : lowest(e, f, b);
-    within(e, f, operand, range(f));
+    check(operand);
     // Of these the mask has the sign bits: negative numbers have no root.
     c.get(operand).simd(Simd.andnot);
   } else if (packed) {
-    within(e, f, a, range(f));
-    within(e, f, b, range(f));
+    check(a);
+    check(b);
     c.simd(Simd.and);
-  } else within(e, f, pairs(e, f, a, b), range(f));
+  } else check(pairs(e, f, a, b));
   c.simd(f.bitmask)
     .i32((1 << (16 / f.bytes)) - 1)
-    .op(Op.i32_xor);
+    .op(Op.i32_ne);
 }
 
 /** An operation that has been done inline. */
@@ -165,8 +172,9 @@ interface Done {
 }
 
 /**
- * Pushes the destination's new value: what `result` pushes, or what the exact operation gives. That nothing but the operands and MXCSR
- * must be looked at, as most often, is found out by one branch.
+ * Pushes the destination's new value: what `result` pushes, or what the exact operation gives. That nothing but the operands must be
+ * looked at is found out by one branch. MXCSR has a part in that: with PE set, as is usual, or, in code that has computed nothing but
+ * exact results so far, not; such code looks for inexact results on its usual way, and calls for the first.
  */
 function settle(
   e: Emitter,
@@ -179,25 +187,38 @@ function settle(
   const { c } = e;
   const f = formatOf(shape);
   const packed = isPacked(shape);
-  checkOperands(e, f, inline, operands, packed);
-  const strayed = e.toTemp(Type.i32);
-  slowness(e);
-  const slow = e.toTemp(Type.i32);
+  const range = f.ranges[inline.range];
+  const exact = () => callExact(e, kind, shape, 0, operands);
+  /** Pushes a mask that isn't 0 if MXCSR and the result ask for the exact operation. */
+  const inexact = () => {
+    slowness(e);
+    const slow = e.toTemp(Type.i32);
+    c.get(slow).if(Type.i32);
+    inline.inexact(e, f, r, arranged, packed);
+    c.get(slow).i32(1).op(Op.i32_shr_u).op(Op.i32_or);
+    c.else().i32(0).end();
+  };
+  const bounds = e.exactSoFar ? CpuState.floatBoundsExact : CpuState.floatBounds;
+  straying(e, f, inline, operands, packed, within(e, f, range, bounds));
   e.mayFault();
-  c.get(strayed).get(slow).op(Op.i32_or);
   c.unlikely().if(Type.v128);
-  c.get(slow).if(Type.i32);
-  inline.inexact(e, f, r, arranged, packed);
-  c.get(slow).i32(1).op(Op.i32_shr_u).op(Op.i32_or);
-  c.else().i32(0).end();
-  c.get(strayed).op(Op.i32_or);
+  straying(e, f, inline, operands, packed, rightly(e, f, range, inline.zeros));
+  inexact();
+  c.op(Op.i32_or);
   c.if(Type.v128);
-  callExact(e, kind, shape, 0, operands);
+  exact();
   c.else();
   result();
   c.end();
   c.else();
-  result();
+  if (e.exactSoFar) {
+    inexact();
+    c.unlikely().if(Type.v128);
+    exact();
+    c.else();
+    result();
+    c.end();
+  } else result();
   c.end();
 }
 

@@ -1,3 +1,4 @@
+import { type FloatRange, FloatRanges, VECTOR } from '../../cpu/float-ranges.js';
 import { CpuState } from '../../cpu/state.js';
 import type { Code } from '../../wasm/code.js';
 import { Op, Type } from '../../wasm/opcodes.js';
@@ -57,6 +58,8 @@ export interface Format {
   readonly bits: bigint;
   /** Stored bits of the significand. */
   readonly fraction: bigint;
+  /** Operands that are done inline. */
+  readonly ranges: { readonly summands: FloatRange; readonly factors: FloatRange };
 }
 
 export const SINGLE: Format = {
@@ -94,6 +97,7 @@ export const SINGLE: Format = {
   scalarEq: Op.f32_eq,
   bits: 32n,
   fraction: 23n,
+  ranges: FloatRanges.single,
 };
 
 export const DOUBLE: Format = {
@@ -131,6 +135,7 @@ export const DOUBLE: Format = {
   scalarEq: Op.f64_eq,
   bits: 64n,
   fraction: 52n,
+  ranges: FloatRanges.double,
 };
 
 /** The shape of an instruction on a format. */
@@ -202,37 +207,29 @@ export function denormal(e: Sink, f: Format, value: number): void {
   c.v128(0n, 0n).simd(f.intEq);
 }
 
-/** Numbers of either sign by their biased exponents, the first included, the last not; and zeros if they may be operands. */
-export interface Range {
-  readonly from: bigint;
-  readonly to: bigint;
-  readonly zero: boolean;
+/**
+ * A check that pushes lanes of ones where a v128 local is in a range, if MXCSR is as `bounds` says: floatBounds or floatBoundsExact
+ * of CpuState.
+ */
+export function within(e: Emitter, f: Format, range: FloatRange, bounds: number): (value: number) => void {
+  // What an operation changes in MXCSR can only widen the bounds.
+  const move = e.keptField(CpuState.floatMoves + VECTOR * range.index);
+  const bound = e.keptField(bounds + VECTOR * range.index);
+  return (value) => {
+    e.c.get(value).i32(1).simd(f.intShl).get(move).simd(f.intAdd).get(bound).simd(f.intGt);
+  };
 }
 
-/** Biased exponent of infinities and NaN. */
-const endExponent = (f: Format) => (1n << (f.bits - f.fraction - 1n)) - 1n;
-
-/** Operands whose sum and difference are finite; a tiny sum is exact. */
-export const summands = (f: Format): Range => ({ from: 1n, to: endExponent(f) - 1n, zero: true });
-/** Operands whose product and quotient are neither tiny nor infinite: exponents of half the range around 1. */
-export const factors = (f: Format, zero: boolean): Range => {
-  const one = endExponent(f) >> 1n;
-  return { from: one - (one >> 1n) + 1n, to: one + (one >> 1n), zero };
-};
-
-/** Pushes lanes of ones where a v128 local is in a range. Moved so that the range ends at the greatest signed number. */
-export function within(e: Sink, f: Format, value: number, { from, to, zero }: Range): void {
+/** A check that pushes lanes of ones where a v128 local is in a range, or a zero if those are right too, whatever MXCSR is. */
+export function rightly(e: Sink, f: Format, range: FloatRange, zeros: boolean): (value: number) => void {
   const { c } = e;
-  const low = from << (f.fraction + 1n);
-  const end = to << (f.fraction + 1n);
-  c.get(value).i32(1).simd(f.intShl);
-  const twice = e.toTemp(Type.v128);
-  c.get(twice);
-  splat(e, f.bytes, asUnsigned(f, half(f) - end));
-  c.simd(f.intAdd);
-  splat(e, f.bytes, asUnsigned(f, half(f) - (end - low) - 1n));
-  c.simd(f.intGt);
-  if (zero) c.get(twice).v128(0n, 0n).simd(f.intEq).simd(Simd.or);
+  return (value) => {
+    c.get(value).i32(1).simd(f.intShl);
+    const twice = e.toTemp(Type.v128);
+    c.get(twice).v128(range.move, range.move).simd(f.intAdd);
+    c.v128(range.bound, range.bound).simd(f.intGt);
+    if (zeros) c.get(twice).v128(0n, 0n).simd(f.intEq).simd(Simd.or);
+  };
 }
 
 /**

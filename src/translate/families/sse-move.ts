@@ -1,3 +1,4 @@
+import { ALL_RANGES, impassable, VECTOR } from '../../cpu/float-ranges.js';
 import { CpuState, Gpr, Vector } from '../../cpu/state.js';
 import { Op, Type } from '../../wasm/opcodes.js';
 import { Simd } from '../../wasm/simd.js';
@@ -62,9 +63,9 @@ function moveHalf(lane: 0 | 1): Lower {
       storeMemory(e, 8, (offset) => c.get(from).simdMemLane(Simd.store64_lane, lane, offset));
       return;
     }
+    const to = e.xmm(xmmNumber(insn, 0));
     e.ea();
-    e.readPointer(8);
-    c.get(e.xmm(xmmNumber(insn, 0))).simdMemLane(Simd.load64_lane, lane);
+    e.loadWith(8, Type.v128, () => c.get(to).simdMemLane(Simd.load64_lane, lane));
     setXmm(e, insn);
   };
 }
@@ -152,7 +153,7 @@ function maskedStore(e: Emitter, insn: Insn): void {
 /** MXCSR bits that must be 0 (SDM vol. 1, 10.2.3). */
 const MXCSR_RESERVED = -0x10000;
 
-/** LDMXCSR. `mxcsrSlow` follows as in src/cpu/xsave.ts. */
+/** LDMXCSR. What follows from it is set as by setMxcsr (src/cpu/xsave.ts). */
 function loadMxcsr(e: Emitter): void {
   const { c } = e;
   e.ea();
@@ -161,9 +162,20 @@ function loadMxcsr(e: Emitter): void {
   c.get(value).i32(MXCSR_RESERVED).op(Op.i32_and);
   e.raiseIf(Vector.GP);
   c.get(Emitter.CPU).get(value).mem(Op.i32_store, CpuState.mxcsr);
-  c.get(Emitter.CPU).get(value).i32(0xffc0).op(Op.i32_and).i32(0x1f80).op(Op.i32_ne).i32(1).op(Op.i32_shl);
+  c.get(value).i32(0xffc0).op(Op.i32_and).i32(0x1f80).op(Op.i32_ne).i32(1).op(Op.i32_shl);
   c.get(value).i32(5).op(Op.i32_shr_u).i32(-1).op(Op.i32_xor).i32(1).op(Op.i32_and).op(Op.i32_or);
-  c.mem(Op.i32_store, CpuState.mxcsrSlow);
+  const slow = e.toTemp(Type.i32);
+  c.get(Emitter.CPU).get(slow).mem(Op.i32_store, CpuState.mxcsrSlow);
+  for (const range of ALL_RANGES) {
+    const bound = (field: number, passable: () => void) => {
+      c.get(Emitter.CPU).i64(range.bound).i64(impassable(range)).get(slow);
+      passable();
+      c.op(Op.select).simd(Simd.i64x2_splat).simdMem(Simd.v128_store, field + VECTOR * range.index);
+    };
+    bound(CpuState.floatBounds, () => c.op(Op.i32_eqz));
+    bound(CpuState.floatBoundsExact, () => c.i32(2).op(Op.i32_lt_u));
+  }
+  e.forgetFields();
 }
 
 function storeMxcsr(e: Emitter): void {
@@ -194,8 +206,7 @@ function duplicateLow(e: Emitter, insn: Insn): void {
   const { c } = e;
   if (insn.ops[1].kind === 'mem') {
     e.ea();
-    e.readPointer(8);
-    c.simdMem(Simd.load64_splat);
+    e.loadWith(8, Type.v128, () => c.simdMem(Simd.load64_splat));
   } else {
     c.get(e.xmm(xmmNumber(insn, 1)))
       .simdLane(Simd.f64x2_extract_lane, 0)

@@ -1,6 +1,6 @@
 import type { Code } from '../iced/enums.js';
 import { codeByName } from '../iced/library.js';
-import { Op, Type } from '../../wasm/opcodes.js';
+import { Type } from '../../wasm/opcodes.js';
 import { Simd } from '../../wasm/simd.js';
 import type { Code as WasmCode } from '../../wasm/code.js';
 import type { Emitter } from '../emitter.js';
@@ -45,8 +45,7 @@ export function vector(e: Emitter, insn: Insn, i: number, aligned = true): void 
   if (op.kind === 'reg') e.c.get(e.xmm(op.num));
   else {
     e.ea();
-    e.readPointer(16, aligned);
-    e.c.simdMem(Simd.v128_load);
+    e.loadWith(16, Type.v128, () => e.c.simdMem(Simd.v128_load), aligned);
   }
 }
 
@@ -59,12 +58,11 @@ export function lowVector(e: Emitter, insn: Insn, i: number, bytes: number): voi
     return;
   }
   e.ea();
-  e.readPointer(bytes);
-  if (bytes === 8) c.simdMem(Simd.load64_zero);
-  else if (bytes === 4) c.simdMem(Simd.load32_zero);
+  if (bytes === 8) e.loadWith(8, Type.v128, () => c.simdMem(Simd.load64_zero));
+  else if (bytes === 4) e.loadWith(4, Type.v128, () => c.simdMem(Simd.load32_zero));
   else {
-    const value = e.temp(Type.i32);
-    c.mem(Op.i32_load16_u).set(value);
+    e.load(2);
+    const value = e.toTemp(Type.i32);
     c.v128(0n, 0n).get(value).simdLane(Simd.i16x8_replace_lane, 0);
   }
 }
