@@ -110,7 +110,6 @@ class RegionWriter {
     const merges = block.dominated.filter((b) => b.isMerge).sort((a, b) => b.order - a.order);
     if (block.isLoopHeader) {
       this.loops.set(block, c.loop());
-      this.checkBudget(block);
       // The loop's back edges bring flags of their own.
       this.within(block, merges, null);
       c.end();
@@ -130,7 +129,10 @@ class RegionWriter {
     this.tree(last);
   }
 
-  /** The safe point of a loop: leaves when the budget is used up or an interrupt is pending. */
+  /**
+   * The safe point of a loop: leaves when the budget is used up or an interrupt is pending. It is where the loop goes back, not at its
+   * header: what is known of the flags there need not be carried into the next iteration for it.
+   */
   private checkBudget(header: Block): void {
     const { e } = this;
     const c = e.c;
@@ -142,8 +144,6 @@ class RegionWriter {
       .op(Op.i32_lt_s)
       .unlikely();
     c.if();
-    e.dirty = this.dirtyAt(header);
-    e.cc = null;
     e.exitStatus(Exit.interrupt, header.start);
     c.end();
   }
@@ -227,8 +227,10 @@ class RegionWriter {
     const to = from.successors.includes(target) ? this.region.blocks.get(target) : undefined;
     if (!to || to.order < 0) e.exitTo(target);
     else if (to.order <= from.order) {
-      if (dominates(to, from)) e.c.br(this.loops.get(to)!);
-      else e.exitTo(target);
+      if (dominates(to, from)) {
+        this.checkBudget(to);
+        e.c.br(this.loops.get(to)!);
+      } else e.exitTo(target);
     } else if (to.isMerge) e.c.br(this.merges.get(to)!);
     else this.tree(to, e.cc);
   }
