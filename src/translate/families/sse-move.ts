@@ -170,7 +170,9 @@ function loadMxcsr(e: Emitter): void {
     const bound = (field: number, passable: () => void) => {
       c.get(Emitter.CPU).i64(range.bound).i64(impassable(range)).get(slow);
       passable();
-      c.op(Op.select).simd(Simd.i64x2_splat).simdMem(Simd.v128_store, field + VECTOR * range.index);
+      c.op(Op.select)
+        .simd(Simd.i64x2_splat)
+        .simdMem(Simd.v128_store, field + VECTOR * range.index);
     };
     bound(CpuState.floatBounds, () => c.op(Op.i32_eqz));
     bound(CpuState.floatBoundsExact, () => c.i32(2).op(Op.i32_lt_u));
