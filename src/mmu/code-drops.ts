@@ -1,7 +1,7 @@
 import { CpuMode, CpuState, cpuPointer, Interrupt } from '../cpu/state.js';
 import { Frame, MACHINE, MAX_CPUS, Machine } from '../memory/layout.js';
 import { lock, unlock } from '../memory/lock.js';
-import { type Memory, PAGE_SIZE } from '../memory/memory.js';
+import type { Memory } from '../memory/memory.js';
 import { Root, rootPointer, setRoot } from '../memory/roots.js';
 import { heapAllocate } from '../memory/slab.js';
 import { struct } from '../memory/struct.js';
@@ -143,7 +143,7 @@ function dropWriteEntriesOf(memory: Memory, base: number, frame: number): void {
   for (let entry = base + CpuState.tlbWrite; entry < end; entry += TlbEntry.size) {
     // The pointer is address + addend modulo 2^32: for the page's first byte that is the frame.
     const page = i32[(entry + TlbEntry.page) >>> 2];
-    const pointer = (Math.imul(page, PAGE_SIZE) + i32[(entry + TlbEntry.addend) >>> 2]) >>> 0;
+    const pointer = (page + i32[(entry + TlbEntry.addend) >>> 2]) >>> 0;
     if (pointer === frame) u64[(entry + TlbEntry.page) >>> 3] = TLB_INVALID_PAGE;
   }
 }

@@ -170,7 +170,7 @@ function walkBody(): Uint8Array {
   tlbIndex(c);
   c.i32(CpuState.tlbWrite).i32(CpuState.tlbRead).get(access).op(Op.select);
   c.op(Op.i32_add).get(cpu).op(Op.i32_add).tee(tlb);
-  c.get(address).i64(PAGE_SHIFT).op(Op.i64_shr_u).mem(Op.i64_store, TlbEntry.page);
+  c.get(address).i64(-PAGE_SIZE).op(Op.i64_and).mem(Op.i64_store, TlbEntry.page);
   c.get(tlb).get(deny).mem(Op.i32_store, TlbEntry.deny);
   c.get(tlb).get(page).get(address).op(Op.i32_wrap_i64).i32(-PAGE_SIZE).op(Op.i32_and).op(Op.i32_sub);
   c.mem(Op.i32_store, TlbEntry.addend);
@@ -270,7 +270,7 @@ function retryBody(array: number, missed: number, put?: number): Uint8Array {
     .tee(entry)
     .mem(Op.i64_load, array + TlbEntry.page);
   c.get(address).get(size).op(Op.i64_extend_i32_u).op(Op.i64_add).i64(1).op(Op.i64_sub);
-  c.i64(PAGE_SHIFT).op(Op.i64_shr_u).op(Op.i64_eq);
+  c.i64(-PAGE_SIZE).op(Op.i64_and).op(Op.i64_eq);
   c.get(entry)
     .mem(Op.i32_load, array + TlbEntry.deny)
     .globalGet(0)

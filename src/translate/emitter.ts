@@ -1,5 +1,5 @@
 import { CpuState, Exit, Vector } from '../cpu/state.js';
-import { PAGE_SHIFT } from '../memory/memory.js';
+import { PAGE_SIZE } from '../memory/memory.js';
 import { TlbEntry } from '../mmu/tlb.js';
 import { tlbIndex } from '../mmu/walk.js';
 import { Op, Type } from '../wasm/opcodes.js';
@@ -52,6 +52,8 @@ export abstract class Emitter extends RegisterEmitter {
   /** Locals (i64) of the groups that have been looked up and are not done with: what to add to an address, or -1. */
   private readonly addends = new Map<AccessGroup, number>();
   private readonly freeAddends: number[] = [];
+  /** The distance of an access of theirs that was aligned to 16 bytes, as all are that must be. */
+  private readonly alignments = new Map<AccessGroup, number>();
 
   protected pkruLocal: number | undefined;
 
@@ -108,6 +110,7 @@ export abstract class Emitter extends RegisterEmitter {
     this.accesses = [];
     this.groups = groups;
     this.addends.clear();
+    this.alignments.clear();
     this.loaded.clear();
   }
 
@@ -373,15 +376,20 @@ export abstract class Emitter extends RegisterEmitter {
       this.lookUp(plan, { before: 0, behind: size, write });
       return;
     }
+    const { distance } = place!;
     const known = this.addends.get(group);
     if (known !== undefined) {
+      // One that has been found to be aligned tells of others.
+      const from = this.alignments.get(group);
+      const told = aligned && from !== undefined && (distance - from) % size === 0;
+      if (aligned) this.alignments.set(group, distance);
       if (position === group.members[group.members.length - 1]) this.endGroup(group);
-      this.reach(plan, known);
+      this.reach(told ? { ...plan, aligned: false } : plan, known);
       return;
     }
     const addend = this.freeAddends.pop() ?? this.c.local(Type.i64);
     this.addends.set(group, addend);
-    const { distance } = place!;
+    if (aligned) this.alignments.set(group, distance);
     const range = { before: distance - group.low, behind: group.high - distance, write: group.write };
     this.lookUp(plan, range, addend);
   }
@@ -389,6 +397,7 @@ export abstract class Emitter extends RegisterEmitter {
   private endGroup(group: AccessGroup): void {
     this.freeAddends.push(this.addends.get(group)!);
     this.addends.delete(group);
+    this.alignments.delete(group);
   }
 
   /**
@@ -405,11 +414,14 @@ export abstract class Emitter extends RegisterEmitter {
     const entry = this.temp(Type.i32);
     const page = this.temp(Type.i64);
     const rights = this.temp(Type.i64);
-    // What is aligned to its size lies in one page: the alignment's check takes the place of the last byte's.
-    const behind = aligned && range.behind === size ? 0 : range.behind - 1;
+    // What is aligned to its size lies in one page: the alignment's check, of bits that are 0 in the entry, takes the place of the last
+    // byte's.
+    const both = aligned && range.behind === size;
     c.get(address);
-    if (behind !== 0) c.i64(behind).op(Op.i64_add);
-    c.i64(PAGE_SHIFT).op(Op.i64_shr_u).set(page);
+    if (!both && range.behind !== 1) c.i64(range.behind - 1).op(Op.i64_add);
+    c.i64(both ? -PAGE_SIZE | (size - 1) : -PAGE_SIZE)
+      .op(Op.i64_and)
+      .set(page);
     c.get(address);
     if (range.before !== 0) c.i64(range.before).op(Op.i64_sub);
     tlbIndex(c);
@@ -428,7 +440,7 @@ export abstract class Emitter extends RegisterEmitter {
       .get(this.pkruLocal)
       .op(Op.i64_and)
       .op(Op.i64_or);
-    if (aligned) {
+    if (aligned && !both) {
       c.get(address);
       c.i64(size - 1)
         .op(Op.i64_and)
