@@ -35,9 +35,10 @@ const SIMPLE_FUTEX = new Set([0, 1, 9, 10]);
 const FUTEX_WAITS = new Set([0, 9]);
 const FUTEX_COMMAND = 0x7f;
 
-/** poll and select, sleeps, timers, gettimeofday, times, getrusage, time, clock_gettime, rt_sigtimedwait. */
+/** read and readv (of a timerfd), poll, select and epoll, sleeps, timers, gettimeofday, times, getrusage, time, clock_gettime, rt_sigtimedwait. */
 const TIMED = new Set([
-  7, 23, 35, 36, 37, 38, 96, 98, 100, 128, 201, 222, 223, 224, 225, 226, 228, 230, 270, 271, 283, 286, 287,
+  0, 7, 19, 23, 35, 36, 37, 38, 96, 98, 100, 128, 201, 222, 223, 224, 225, 226, 228, 230, 232, 270, 271, 281,
+  283, 286, 287, 441,
 ]);
 
 /** Most pages that are told one by one. */

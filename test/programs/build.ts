@@ -35,6 +35,8 @@ const runs: { source: string; args?: string[]; status?: number; needsPipes?: tru
     'atomics',
     'clock',
     'timers',
+    'timerfd',
+    'epoll',
     'mmap_shared',
     'fenv',
     'sse',

@@ -113,6 +113,7 @@ export function fileAttributes(k: KernelCpu, file: number): Attributes | number 
           blksize: BigInt(PIPE_CAPACITY / 16),
         };
       case FileKind.counter:
+      case FileKind.timer:
       case FileKind.epoll:
         return ownAttributes(k, 0o600, BigInt(file));
     }

@@ -108,6 +108,8 @@ export const FileKind = {
   path: 9,
   /** epoll; `object` is the Epoll. */
   epoll: 10,
+  /** timerfd; `object` is the FileTimer. */
+  timer: 11,
 } as const;
 
 /** A byte string in shared memory: its length, then its bytes. */

@@ -21,8 +21,8 @@ import {
   writeUser,
 } from './links.js';
 import { install } from './open.js';
-import { changesOf, hostFeeds, KINDS, pollFile } from './operations.js';
-import { CONSOLE_INTERVAL, endPollSleep, lookOrSleep, wakePollers } from './pollers.js';
+import { changesOf, KINDS, looksAgain, pollFile } from './operations.js';
+import { endPollSleep, lookOrSleep, wakePollers } from './pollers.js';
 import { getFile } from './table.js';
 import { withFile } from './with-file.js';
 
@@ -178,14 +178,21 @@ function depth(memory: Memory, file: number, target: number): number {
   return deepest + 1;
 }
 
+const WATCHABLE: ReadonlySet<number> = new Set([
+  FileKind.stream,
+  FileKind.console,
+  FileKind.pipe,
+  FileKind.counter,
+  FileKind.epoll,
+  FileKind.timer,
+]);
+
 /** Files that are always ready have no way to say when (file_can_poll). */
 function canBeWatched(memory: Memory, file: number): boolean {
   const kind = memory.load32(file + File.kind);
   const variant = memory.load32(file + File.variant);
   if (kind === FileKind.device) return variant === Device.tty || variant === Device.random;
-  return [FileKind.stream, FileKind.console, FileKind.pipe, FileKind.counter, FileKind.epoll].some(
-    (watchable) => watchable === kind,
-  );
+  return WATCHABLE.has(kind);
 }
 
 function epollCtl(k: KernelCpu, epfd: number, operation: number, fd: number, address: number): number {
@@ -287,7 +294,10 @@ function pollEpoll(k: KernelCpu, file: number): number {
   return locked(k.memory, () => pollLocked(k, file));
 }
 
-KINDS[FileKind.epoll] = { poll: pollEpoll };
+KINDS[FileKind.epoll] = {
+  poll: pollEpoll,
+  readyAt: (k, file) => locked(k.memory, () => looksAgainLocked(k, file)),
+};
 
 /**
  * Takes up to `most` events. Those that have reported go to the end of the list, so that nobody starves.
@@ -330,15 +340,17 @@ function collect(k: KernelCpu, epoll: number, most: number): Uint8Array {
   });
 }
 
-/** Whether the host makes one of the files ready, and tells nobody here. */
-function waitsForHost(memory: Memory, file: number): boolean {
+/** `looksAgain` of all watched files; the caller holds the lock. */
+function looksAgainLocked(k: KernelCpu, file: number): number {
+  const { memory } = k;
+  let soonest = Infinity;
   let watch = memory.loadU32(memory.loadU32(file + File.object) + Epoll.first);
   for (; watch !== 0; watch = memory.loadU32(watch + Watch.next)) {
     const watched = memory.loadU32(watch + Watch.file);
     const nested = memory.load32(watched + File.kind) === FileKind.epoll;
-    if (nested ? waitsForHost(memory, watched) : hostFeeds(memory, watched)) return true;
+    soonest = Math.min(soonest, nested ? looksAgainLocked(k, watched) : looksAgain(k, watched));
   }
-  return false;
+  return soonest;
 }
 
 const MOST_EVENTS = Math.floor(0x7fff_ffff / EVENT_BYTES);
@@ -363,8 +375,7 @@ function wait(k: KernelCpu, epfd: number, address: number, most: number, deadlin
       }
       if (k.now() >= deadline) return 0;
       if (k.wakeReason === WakeReason.signal) return -Errno.EINTR;
-      const host = locked(memory, () => waitsForHost(memory, file));
-      const until = host ? Math.min(deadline, k.now() + CONSOLE_INTERVAL) : deadline;
+      const until = () => Math.min(deadline, looksAgain(k, file));
       const result = lookOrSleep(k, () => (pollEpoll(k, file) !== 0 ? 1 : 0), until);
       // Something has become ready in between, or the deadline has come: look again.
       if (result === BLOCKED) return BLOCKED;

@@ -8,6 +8,7 @@ import { descriptorSyscalls } from './descriptors.js';
 import { directorySyscalls } from './directory.js';
 import { Open } from './flags.js';
 import { createEpolls, epollSyscalls } from './epoll.js';
+import { fileTimerSyscalls } from './file-timer.js';
 import { nameSyscalls } from './names.js';
 import { openSyscalls } from './open.js';
 import { pollSyscalls } from './poll.js';
@@ -31,6 +32,7 @@ export const fileSyscalls: SyscallTable = {
   ...descriptorSyscalls,
   ...directorySyscalls,
   ...epollSyscalls,
+  ...fileTimerSyscalls,
   ...nameSyscalls,
   ...openSyscalls,
   ...pollSyscalls,

@@ -28,6 +28,10 @@ interface Operations {
   size?(k: KernelCpu, file: number): number;
   /** POLL* bits that hold now. */
   poll(k: KernelCpu, file: number): number;
+  /** For `changesOf`. */
+  changes?(memory: Memory, file: number, events: number): number;
+  /** When the file will be ready without anybody telling (monotonic ns), Infinity for never. */
+  readyAt?(k: KernelCpu, file: number): number;
 }
 
 const ALWAYS_READY = Poll.IN | Poll.RDNORM | Poll.OUT | Poll.WRNORM;
@@ -108,8 +112,13 @@ const consoleFile: Operations = {
   poll: (k, file) => consolePoll(k, k.memory.load32(file + File.variant)),
 };
 
-const pipe: Operations = { read: readPipe, write: writePipe, poll: pollPipe };
-const counter: Operations = { read: readCounter, write: writeCounter, poll: pollCounter };
+const pipe: Operations = { read: readPipe, write: writePipe, poll: pollPipe, changes: pipeChanges };
+const counter: Operations = {
+  read: readCounter,
+  write: writeCounter,
+  poll: pollCounter,
+  changes: counterChanges,
+};
 
 /** Filled by the files that own the kinds, where those need this one. */
 export const KINDS: Record<number, Operations> = {
@@ -198,8 +207,22 @@ export function pollFile(k: KernelCpu, file: number): number {
   return operationsOf(k, file)?.poll(k, file) ?? Poll.NVAL;
 }
 
-/** Whether the host makes a file ready without telling anybody here. */
-export function hostFeeds(memory: Memory, file: number): boolean {
+/** Who waits for a file and something else looks again this often (ns) if the host makes it ready. */
+const HOST_INTERVAL = 10e6;
+
+/**
+ * When who waits for a file has to look at it again, since nobody here tells that it has become ready; monotonic ns. What was ready
+ * before, and then looked at, makes nobody look again.
+ */
+export function looksAgain(k: KernelCpu, file: number): number {
+  const now = k.now();
+  if (hostFeeds(k.memory, file)) return now + HOST_INTERVAL;
+  const at = operationsOf(k, file)?.readyAt?.(k, file) ?? Infinity;
+  return at > now ? at : Infinity;
+}
+
+/** Whether the host makes a file ready without telling anybody here: console input wakes only its readers. */
+function hostFeeds(memory: Memory, file: number): boolean {
   const kind = memory.load32(file + File.kind);
   if (kind === FileKind.device) return memory.load32(file + File.variant) === Device.tty;
   return kind === FileKind.console || kind === FileKind.stream;
@@ -210,7 +233,5 @@ export function hostFeeds(memory: Memory, file: number): boolean {
  * nothing, for files that don't count: an edge-triggered watch of theirs reports as a level-triggered one does.
  */
 export function changesOf(memory: Memory, file: number, events: number): number {
-  const kind = memory.load32(file + File.kind);
-  if (kind === FileKind.pipe) return pipeChanges(memory, file);
-  return kind === FileKind.counter ? counterChanges(memory, file, events) : Number.NaN;
+  return KINDS[memory.load32(file + File.kind)]?.changes?.(memory, file, events) ?? Number.NaN;
 }

@@ -6,8 +6,8 @@ import { Task } from '../task.js';
 import { dropFile } from './description.js';
 import { Poll } from './flags.js';
 import { beginTemporaryMask, endTemporaryMask, filesOf, readUser, writeUser } from './links.js';
-import { hostFeeds, pollFile } from './operations.js';
-import { CONSOLE_INTERVAL, endPollSleep, lookOrSleep } from './pollers.js';
+import { looksAgain, pollFile } from './operations.js';
+import { endPollSleep, lookOrSleep } from './pollers.js';
 import { FileTable, getFile } from './table.js';
 
 /** One descriptor of a poll or select: the events asked for, and those found. */
@@ -53,9 +53,16 @@ function wait(k: KernelCpu, watches: readonly Watch[], deadline: number): number
     if (ready > 0) return ready;
     if (k.wakeReason === WakeReason.signal) return -Errno.EINTR;
     if (k.now() >= deadline) return 0;
-    const hostFed = watches.some(({ file }) => file !== 0 && hostFeeds(memory, file));
-    const until = hostFed ? Math.min(deadline, k.now() + CONSOLE_INTERVAL) : deadline;
-    return lookOrSleep(k, () => look(k, watches), until);
+    const until = () =>
+      watches.reduce(
+        (soonest, { file }) => (file === 0 ? soonest : Math.min(soonest, looksAgain(k, file))),
+        deadline,
+      );
+    for (;;) {
+      const result = lookOrSleep(k, () => look(k, watches), until);
+      // A file's time has come meanwhile, if it is not the deadline: look again.
+      if (result !== 0 || k.now() >= deadline) return result;
+    }
   } finally {
     for (const { file } of watches) if (file !== 0) dropFile(memory, file);
   }

@@ -18,9 +18,6 @@ import { leaveQueue, sleepOn, WaitQueue, wakeQueueLocked } from '../wait.js';
  */
 const Pollers = struct({ queue: { bytes: WaitQueue.size, align: 4 }, waiters: 'i32' });
 
-/** Who waits for console input and something else looks again this often (ns): input from the host wakes only its readers. */
-export const CONSOLE_INTERVAL = 10e6;
-
 const ROOT = 25;
 
 /** Called once at boot. */
@@ -42,10 +39,10 @@ export function wakePollers(memory: Memory): void {
  * Looks, and sleeps if there is nothing to see.
  * @param look answers how many files are ready, or −errno; 0 to sleep. It touches no user memory, and drops no
  *   file: closing a pipe wakes pollers.
- * @param deadline monotonic ns
+ * @param until when to look again at the latest, monotonic ns; asked before the look, which then sees what had been due already
  * @returns what `look` answered, or BLOCKED
  */
-export function lookOrSleep(k: KernelCpu, look: () => number, deadline: number): number {
+export function lookOrSleep(k: KernelCpu, look: () => number, until: () => number): number {
   const { memory } = k;
   const pollers = rootPointer(memory, ROOT);
   const queue = pollers + Pollers.queue;
@@ -53,6 +50,7 @@ export function lookOrSleep(k: KernelCpu, look: () => number, deadline: number):
   lock(memory, queue + WaitQueue.lock);
   try {
     Atomics.add(memory.i32, waiters, 1);
+    const deadline = until();
     const found = look();
     if (found === 0 && k.now() < deadline) return sleepOn(k, queue, deadline);
     Atomics.sub(memory.i32, waiters, 1);

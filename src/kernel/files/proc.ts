@@ -53,6 +53,9 @@ function descriptorName(k: KernelCpu, fd: number): string {
     case FileKind.counter:
       name = 'anon_inode:[eventfd]';
       break;
+    case FileKind.timer:
+      name = 'anon_inode:[timerfd]';
+      break;
     case FileKind.epoll:
       name = 'anon_inode:[eventpoll]';
       break;

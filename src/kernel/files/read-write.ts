@@ -61,6 +61,9 @@ const vector2 =
       : transferVectorAt(transferAt, k, fd, address, count, at);
   };
 
+/** eventfd, timerfd and epoll: a seek changes nothing, and is no error (noop_llseek in fs/read_write.c). */
+const STAY_AT_START: ReadonlySet<number> = new Set([FileKind.counter, FileKind.timer, FileKind.epoll]);
+
 function lseek(k: KernelCpu, fd: number, offset: number, whence: number): number {
   const { memory } = k;
   return withFile(k, fd, (file) => {
@@ -69,6 +72,7 @@ function lseek(k: KernelCpu, fd: number, offset: number, whence: number): number
     const kind = memory.load32(file + File.kind);
     // null_lseek in drivers/char/mem.c
     if (kind === FileKind.device && memory.load32(file + File.variant) !== Device.tty) return 0;
+    if (STAY_AT_START.has(kind)) return whence >= 0 && whence <= Seek.HOLE ? 0 : -Errno.EINVAL;
     if (!operations.size) return -Errno.ESPIPE;
     return withPosition(memory, file, () => {
       const target = seekTarget(k, file, offset, whence, () => operations.size!(k, file));
