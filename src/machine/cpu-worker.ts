@@ -1,8 +1,8 @@
-import { writeSync } from 'node:fs';
 import { HostClock } from '../cpu/clock.js';
 import { CpuLoop, Slice } from '../kernel/cpu-loop.js';
 import { startProgram } from '../kernel/exec.js';
 import { stopMachine } from '../kernel/exit.js';
+import { say } from '../kernel/host-write.js';
 import { RunQueue, runQueue } from '../kernel/run-queue.js';
 import { createKernelCpu } from '../kernel/services.js';
 import { SHARED_PKRU_BUDGET, sharePkru } from '../kernel/shared-pkru.js';
@@ -29,7 +29,7 @@ export function runCpu({ memory: wasm, id, port, handlers, translations, program
   if (translations) engine.useStore(TranslationStore.open(translations.directory, translations.program, id));
   const { k, mmu, services } = createKernelCpu(memory, (hooks) => new Cpu(memory, id, hooks, engine), {
     clock: new HostClock(memory),
-    output: capture ? new CapturedOutput(memory, port) : new HostOutput(),
+    output: capture ? new CapturedOutput(memory, port) : new HostOutput(memory),
     fatal: (tid, signal) => tell({ kind: 'fatal', tid, cpu: id, signal }),
     keyFault: (fault) => {
       if (faults++ < FAULTS_REPORTED) tell({ kind: 'fault', fault });
@@ -38,7 +38,7 @@ export function runCpu({ memory: wasm, id, port, handlers, translations, program
       if (!parallel) tell({ kind: 'parallel' });
       parallel = true;
     },
-    note: (line) => (capture ? tell({ kind: 'note', line }) : writeSync(2, `europa: ${line}\n`)),
+    note: (line) => (capture ? tell({ kind: 'note', line }) : say(`europa: ${line}\n`)),
   });
   const shared = id < 2 && hasMutant(memory, Mutant.pkruShared);
   if (shared) sharePkru(k.cpu);
