@@ -2,7 +2,7 @@ import { HostClock } from '../cpu/clock.js';
 import { CpuLoop, Slice } from '../kernel/cpu-loop.js';
 import { startProgram } from '../kernel/exec.js';
 import { stopMachine } from '../kernel/exit.js';
-import { say } from '../kernel/host-write.js';
+import { closeNonBlocking, say } from '../kernel/host-write.js';
 import { RunQueue, runQueue } from '../kernel/run-queue.js';
 import { createKernelCpu } from '../kernel/services.js';
 import { SHARED_PKRU_BUDGET, sharePkru } from '../kernel/shared-pkru.js';
@@ -29,7 +29,7 @@ export function runCpu({ memory: wasm, id, port, handlers, translations, program
   if (translations) engine.useStore(TranslationStore.open(translations.directory, translations.program, id));
   const { k, mmu, services } = createKernelCpu(memory, (hooks) => new Cpu(memory, id, hooks, engine), {
     clock: new HostClock(memory),
-    output: capture ? new CapturedOutput(memory, port) : new HostOutput(memory),
+    output: capture ? new CapturedOutput(memory, port) : new HostOutput(memory, id),
     fatal: (tid, signal) => tell({ kind: 'fatal', tid, cpu: id, signal }),
     keyFault: (fault) => {
       if (faults++ < FAULTS_REPORTED) tell({ kind: 'fault', fault });
@@ -60,6 +60,7 @@ export function runCpu({ memory: wasm, id, port, handlers, translations, program
     if (!(error instanceof LoadError)) throw error;
     end = { loadError: { path: error.path, reason: error.reason } };
   } finally {
+    closeNonBlocking();
     port.close();
   }
   return end;
