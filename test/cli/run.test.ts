@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { machineCode } from '../../src/wasm/v8.js';
@@ -256,6 +256,23 @@ describe.skipIf(!hasGcc)('programs', () => {
       expect(run()).toBe(1);
     },
   );
+
+  test('a cache directory that cannot be made, and one whose files are damaged', () => {
+    const run = (cache: string) =>
+      spawnSync(process.execPath, [EUROPA, 'run', programs.status], {
+        env: { XDG_CACHE_HOME: cache },
+        encoding: 'utf8',
+        timeout: 20_000,
+        killSignal: 'SIGKILL',
+      });
+    const expected = { status: 1, stdout: 'out\n', stderr: '' };
+    expect(run('/proc')).toMatchObject(expected);
+    expect(run(scratch.file('no-directory', ''))).toMatchObject(expected);
+    const cache = join(scratch.path, 'cache', 'europa');
+    if (!existsSync(cache)) return;
+    for (const name of readdirSync(cache)) writeFileSync(join(cache, name), 'x'.repeat(3000));
+    expect(run(join(scratch.path, 'cache'))).toMatchObject(expected);
+  });
 
   test('--strace', () => {
     const { stderr } = europa(['run', '--strace', programs.status]);
