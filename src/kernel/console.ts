@@ -40,7 +40,7 @@ const RING = 65536;
 /** Where a CPU's output goes; each CPU worker has one. */
 export interface ConsoleOutput {
   /**
-   * Writes to standard output (1) or error (2), all of it unless the host fails meanwhile.
+   * Writes to standard output (1) or error (2), all of it unless the host fails or a signal interrupts it meanwhile.
    * @param bytes not in shared memory
    * @returns bytes written, or −errno: EPIPE when nobody reads any more (raising SIGPIPE is the caller's duty)
    */

@@ -2,6 +2,7 @@ import { CpuState, Gpr } from '../cpu/state.js';
 import { MachineFlag } from '../memory/layout.js';
 import { Errno } from './errno.js';
 import type { KernelCpu } from './kernel-cpu.js';
+import { interruption, nonBlocking, writeAll } from './host-write.js';
 import { SyscallLog } from './strace.js';
 import type { Syscall, SyscallTable } from './syscalls.js';
 
@@ -37,7 +38,9 @@ export class SyscallDispatcher {
     log?: (line: string) => void,
   ) {
     for (const [number, call] of Object.entries(table)) this.calls[Number(number)] = call;
-    this.log = k.flag(MachineFlag.strace) ? new SyscallLog(log) : null;
+    const vain = interruption(k.memory, k.cpu.id);
+    const write = log ?? ((line: string) => void writeAll(nonBlocking(2), Buffer.from(line), vain));
+    this.log = k.flag(MachineFlag.strace) ? new SyscallLog(write) : null;
   }
 
   /** @returns what the handler returns; −ENOSYS for calls that don't exist */

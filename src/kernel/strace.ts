@@ -1,4 +1,3 @@
-import { writeSync } from 'node:fs';
 import { errnoName } from './errno.js';
 import type { KernelCpu } from './kernel-cpu.js';
 import { BLOCKED, NO_RESULT, type Syscall } from './syscalls.js';
@@ -12,7 +11,7 @@ const RESTART_LAST = -512;
 export class SyscallLog {
   private readonly unknown = new Set<number>();
 
-  constructor(private readonly write: (line: string) => void = (line) => void writeSync(2, line)) {}
+  constructor(private readonly write: (line: string) => void) {}
 
   /** A call that has returned (a call that blocked, when it is over). */
   call(k: KernelCpu, call: Syscall, args: readonly number[], result: number): void {

@@ -1,9 +1,9 @@
-import { writeSync } from 'node:fs';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { HostClock } from '../cpu/clock.js';
 import { CpuLoop, Slice } from '../kernel/cpu-loop.js';
 import { startProgram } from '../kernel/exec.js';
 import { stopMachine } from '../kernel/exit.js';
+import { closeNonBlocking, say } from '../kernel/host-write.js';
 import { RunQueue, runQueue } from '../kernel/run-queue.js';
 import { createKernelCpu } from '../kernel/services.js';
 import { SHARED_PKRU_BUDGET, sharePkru } from '../kernel/shared-pkru.js';
@@ -35,7 +35,7 @@ export function runCpu({ memory: wasm, id, port, handlers, translations, program
   engine.useBackground(background);
   const { k, mmu, services } = createKernelCpu(memory, (hooks) => new Cpu(memory, id, hooks, engine), {
     clock: new HostClock(memory),
-    output: capture ? new CapturedOutput(memory, port) : new HostOutput(),
+    output: capture ? new CapturedOutput(memory, port) : new HostOutput(memory, id),
     fatal: (tid, signal) => tell({ kind: 'fatal', tid, cpu: id, signal }),
     keyFault: (fault) => {
       if (faults++ < FAULTS_REPORTED) tell({ kind: 'fault', fault });
@@ -44,7 +44,7 @@ export function runCpu({ memory: wasm, id, port, handlers, translations, program
       if (!parallel) tell({ kind: 'parallel' });
       parallel = true;
     },
-    note: (line) => (capture ? tell({ kind: 'note', line }) : writeSync(2, `europa: ${line}\n`)),
+    note: (line) => (capture ? tell({ kind: 'note', line }) : say(`europa: ${line}\n`)),
   });
   const shared = id < 2 && hasMutant(memory, Mutant.pkruShared);
   if (shared) sharePkru(k.cpu);
@@ -67,6 +67,7 @@ export function runCpu({ memory: wasm, id, port, handlers, translations, program
     end = { loadError: { path: error.path, reason: error.reason } };
   } finally {
     background.close();
+    closeNonBlocking();
     port.close();
   }
   return end;

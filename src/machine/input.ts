@@ -12,9 +12,20 @@ export function describeStreams(memory: Memory, inheritInput: boolean, capture: 
   // Making a stream of a descriptor takes milliseconds: only of a terminal, which may know its size.
   const isTerminal = (fd: number) => streamKind(fd) === StreamKind.terminal;
   const streams = [...(isTerminal(1) ? [process.stdout] : []), ...(isTerminal(2) ? [process.stderr] : [])];
+  // A socket can't be opened anew as a pipe can (src/kernel/host-write.ts): Node's stream makes it non-blocking.
+  if (!capture && isSocket(1)) streams.push(process.stdout);
+  if (!capture && isSocket(2)) streams.push(process.stderr);
   const terminal = streams.find((stream) => stream.isTTY);
   memory.store32(console + Console.rows, terminal?.rows ?? 0);
   memory.store32(console + Console.columns, terminal?.columns ?? 0);
+}
+
+function isSocket(fd: number): boolean {
+  try {
+    return fstatSync(fd).isSocket();
+  } catch {
+    return false;
+  }
 }
 
 function streamKind(fd: number): number {

@@ -1,4 +1,5 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { say } from '../kernel/host-write.js';
 import { describeDeath } from '../observe/death.js';
 import { Machine } from './machine.js';
 import { type MachineOptions, UsageError } from './options.js';
@@ -32,7 +33,7 @@ const PATIENCE = 2;
  * @throws UsageError, LoadError
  */
 export async function runProgram({ path, args, statsFile, ...options }: ProgramRun): Promise<number> {
-  const stats = statsFile === undefined ? null : openForWriting(statsFile);
+  const stats = statsFile === undefined ? null : orUsageError(statsFile, () => openSync(statsFile, 'w'));
   const machine = await Machine.boot({ ...options, stdin: 'inherit', stdout: 'inherit' });
   let interrupts = 0;
   const listeners = Object.entries(FORWARDED).map(([name, number]) => {
@@ -45,10 +46,11 @@ export async function runProgram({ path, args, statsFile, ...options }: ProgramR
   });
   try {
     const result = await machine.run(path, args);
-    if (stats !== null) writeSync(stats, `${JSON.stringify(result.stats, null, 2)}\n`);
+    if (stats !== null)
+      orUsageError(statsFile!, () => writeFileSync(stats, `${JSON.stringify(result.stats, null, 2)}\n`));
     if (result.death === null) return interrupts > PATIENCE ? 128 + FORWARDED.SIGINT : (result.exitCode ?? 0);
     const line = describeDeath(path, result.death);
-    if (line !== null) writeSync(2, `europa: ${line}\n`);
+    if (line !== null) say(`europa: ${line}\n`);
     return 128 + result.death.signal;
   } finally {
     for (const remove of listeners) remove();
@@ -56,9 +58,9 @@ export async function runProgram({ path, args, statsFile, ...options }: ProgramR
   }
 }
 
-function openForWriting(path: string): number {
+function orUsageError<T>(path: string, write: () => T): T {
   try {
-    return openSync(path, 'w');
+    return write();
   } catch (error) {
     throw new UsageError(`${path}: cannot be written (${(error as NodeJS.ErrnoException).code})`);
   }

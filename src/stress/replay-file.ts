@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { UsageError } from '../machine/options.js';
+import { isAbiName } from '../kernel/pkeys/names.js';
+import { checkOptions, UsageError } from '../machine/options.js';
 import type { Decisions } from '../scheduler/seeded/listed.js';
 import type { RunOutcome, SeededOptions } from './options.js';
 import type { HostRecording } from './recorded-host.js';
@@ -31,6 +32,28 @@ export function writeReplay(path: string, replay: ReplayFile): void {
   }
 }
 
+const isWhole = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
+const isList = (value: unknown, isElement: (element: unknown) => boolean) =>
+  Array.isArray(value) && value.every(isElement);
+const isText = (value: unknown) => typeof value === 'string';
+const isRecord = (value: unknown) => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Whether an edited file still says what a machine can be made of. */
+function isSound({ options, decisions, found, host, outcome }: Partial<ReplayFile>): boolean {
+  if (![options, options?.bounds, decisions, found, host, host?.files, outcome].every(isRecord)) return false;
+  const { path, args, env, stdin, cpus, abi, memory, machineSeed, mutants, bounds } = options!;
+  const isSwitch = (value: unknown) => isList(value, isWhole) && (value as unknown[]).length === 4;
+  return (
+    [path, stdin, abi].every(isText) &&
+    isList(args, isText) &&
+    isList(env, isText) &&
+    isAbiName(abi) &&
+    [cpus, memory, machineSeed, mutants, ...Object.values(bounds)].every(isWhole) &&
+    isList(decisions!.switches, isSwitch) &&
+    isList(decisions!.delays, isWhole)
+  );
+}
+
 /** @throws UsageError if the file is no replay file, or the program is not the one that it was made with */
 export function readReplay(path: string): ReplayFile {
   let text: string;
@@ -45,14 +68,11 @@ export function readReplay(path: string): ReplayFile {
   } catch {
     throw new UsageError(`${path}: is no replay file`);
   }
-  if (
-    replay?.europa !== 1 ||
-    !replay.options?.path ||
-    !Array.isArray(replay.decisions?.switches) ||
-    !replay.host?.files
-  ) {
+  if (replay?.europa !== 1 || !isSound(replay)) {
     throw new UsageError(`${path}: is no replay file`);
   }
+  const { cpus, memory } = replay.options;
+  checkOptions({ cpus, memory });
   let hash: string;
   try {
     hash = fileHash(replay.options.path);

@@ -1,10 +1,10 @@
-import { writeSync } from 'node:fs';
 import type { CpuHooks, GuestCpu } from '../cpu/guest-cpu.js';
 import { CpuState, cpuPointer, Interrupt } from '../cpu/state.js';
 import { putInput } from '../kernel/console.js';
 import { CpuLoop, type CpuLoopState, Slice } from '../kernel/cpu-loop.js';
 import { startProgram } from '../kernel/exec.js';
 import { stopMachine } from '../kernel/exit.js';
+import { say } from '../kernel/host-write.js';
 import { Mm } from '../kernel/memory/mm-layout.js';
 import { debugClearApplies } from '../kernel/pkeys/debug-clear.js';
 import { interruptCpu } from '../kernel/run-queue.js';
@@ -162,7 +162,7 @@ export class SeededMachine implements SwitchDecider {
       keyFault: () => {},
       note: (line) => this.notes.push(line),
       log: (line) => {
-        if (!this.quiet) writeSync(2, line);
+        if (!this.quiet) say(line);
       },
     };
     const made = createKernelCpu(memory, (hooks) => this.makeCpu(id, hooks), host);

@@ -12,8 +12,8 @@ import { isStackInstruction, usesStackSegment } from './insn.js';
 import { rowOf } from './table.js';
 
 const ARITHMETIC = 0x8d5;
-/** RFLAGS bits kept as they are: TF, DF, AC, ID. */
-const KEPT_FLAGS = Flag.TF | Flag.DF | 0x240000;
+/** RFLAGS bits kept as they are: TF, DF, NT, AC, ID. */
+const KEPT_FLAGS = Flag.TF | Flag.DF | 0x244000;
 /** Bit 1 always reads as 1; IF is 1 in user mode. */
 const FIXED_FLAGS = 0x202;
 
@@ -147,8 +147,12 @@ export class Cpu implements EngineCpu {
 
   /** Single-stepping (TF): one instruction, and #DB behind it unless it raised something itself (SDM vol. 3, 17.3.1.4). */
   private trace(): number {
+    const { rip } = this;
     let exit = this.step();
     if (exit === Exit.execute) exit = this.execute();
+    else if (exit === Exit.exclusive) exit = this.hooks.exclusive(this, () => this.step());
+    // POPF that sets TF (again) has been executed when it leaves its block.
+    if (exit === Exit.interrupt && this.rip !== rip) exit = Exit.next;
     if (exit !== Exit.next) return exit;
     this.setException(Vector.DB, 0);
     return Exit.exception;

@@ -545,23 +545,23 @@ export class Engine {
     let second = 0;
     if (room < MAX_INSN) {
       second = this.codePointer(cpu, ip + room);
-      const joined = new Uint8Array(MAX_INSN);
+      const joined = new Uint8Array(second === 0 ? room : MAX_INSN);
       joined.set(bytes);
       if (second !== 0) joined.set(u8.subarray(second, second + MAX_INSN - room), room);
       bytes = joined;
     }
     const insn = this.decoder.decode(bytes, ip);
     if (!insn) {
-      cpu.setException(Vector.UD, 0);
+      const wantsMore = this.decoder.wantsMore();
+      // The exception is that of the second page's first byte.
+      if (wantsMore && bytes.length < MAX_INSN)
+        return this.codePointer(cpu, ip + room) === 0 ? null : this.fetchFrom(cpu, ip);
+      // More than 15 bytes are #GP (SDM vol. 2, 2.3.11).
+      cpu.setException(wantsMore ? Vector.GP : Vector.UD, 0);
       return null;
     }
     const length = insn.next - ip;
-    let marked = false;
-    if (length > room) {
-      // The exception is that of the second page's first byte.
-      if (second === 0) return this.codePointer(cpu, ip + room) === 0 ? null : this.fetchFrom(cpu, ip);
-      marked = this.markCode(cpu, second, length - room);
-    }
+    let marked = length > room && this.markCode(cpu, second, length - room);
     marked = this.markCode(cpu, first, Math.min(length, room)) || marked;
     // A store between reading the bytes and marking them went unnoticed: read what is marked for the first time again.
     if (marked) return this.fetchFrom(cpu, ip);

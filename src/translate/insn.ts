@@ -112,6 +112,9 @@ function arithmeticFlags(iced: number): number {
 /** The longest instruction (SDM vol. 2, 2.3.11). */
 export const MAX_INSN = 15;
 
+/** iced's DecoderError.NoMoreBytes. */
+const DECODER_ERROR_NO_MORE_BYTES = 2;
+
 /** A decoder of 64-bit code. It keeps its objects inside the library for its life. */
 export class InsnDecoder {
   private readonly iced = icedLibrary();
@@ -130,18 +133,30 @@ export class InsnDecoder {
     iced.__wbindgen_add_to_stack_pointer(16);
   }
 
-  /**
-   * Decodes the instruction at the start of `bytes`; null if it is none. What `bytes` lacks of 15 is taken as zeros: the caller
-   * compares the instruction's length with what it really has.
-   */
+  /** Whether the latest bytes that were no instruction are the beginning of something longer. */
+  wantsMore(): boolean {
+    const { iced, decoder, instruction } = this;
+    if (iced.decoder_lastError(decoder) === DECODER_ERROR_NO_MORE_BYTES) return true;
+    if (iced.instruction_length(instruction) < MAX_INSN) return false;
+    // The library calls what is longer than an instruction may be invalid. Without its first byte, a prefix, it is not that long.
+    const result = iced.__wbindgen_add_to_stack_pointer(-16);
+    iced.decoder_set_position(result, decoder, 1);
+    iced.decoder_decodeOut(decoder, instruction);
+    iced.__wbindgen_add_to_stack_pointer(16);
+    return iced.decoder_lastError(decoder) === DECODER_ERROR_NO_MORE_BYTES;
+  }
+
+  /** Decodes the instruction at the start of `bytes`, of which it uses at most 15; null if it is none. */
   decode(bytes: Uint8Array, ip: number): Insn | null {
     const { iced, decoder, instruction } = this;
     // The library's memory is in another buffer when it has grown, and the old one is then empty.
     if (this.memory.length === 0) this.memory = new Uint8Array(iced.memory.buffer);
     const { memory } = this;
-    for (let i = 0; i < MAX_INSN; i++) memory[this.bytes + i] = i < bytes.length ? bytes[i] : 0;
+    // At the end of the decoder's bytes, so that it doesn't find more than there are.
+    const start = Math.max(0, MAX_INSN - bytes.length);
+    for (let i = start; i < MAX_INSN; i++) memory[this.bytes + i] = bytes[i - start];
     const result = iced.__wbindgen_add_to_stack_pointer(-16);
-    iced.decoder_set_position(result, decoder, 0);
+    iced.decoder_set_position(result, decoder, start);
     iced.decoder_set_ip(decoder, BigInt(ip));
     iced.decoder_decodeOut(decoder, instruction);
     const insn = iced.instruction_isInvalid(instruction) ? null : extract(iced, instruction, ip, result);

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import {
   closeSync,
   constants,
+  existsSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -10,7 +11,7 @@ import {
   statSync,
   utimesSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { deserialize, serialize } from 'node:v8';
 import { readCodeFile, writeCodeFile } from '../startup/code-file.js';
@@ -151,10 +152,22 @@ function storeName(program: string, cpu: number): string {
   return createHash('sha256').update(parts.join(' ')).digest('hex').slice(0, 40);
 }
 
+/** Makes a directory and those above it. (Node's own way to do that never ends where the host says ENOENT, as in /proc.) */
+function makeDirectory(path: string): void {
+  if (existsSync(path)) return;
+  if (dirname(path) !== path) makeDirectory(dirname(path));
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    // Another process may have made it meanwhile.
+    if (!existsSync(path)) throw error;
+  }
+}
+
 /** Makes a directory if it is missing. @returns whether it belongs to this user and nobody else can write to it */
 function isPrivate(directory: string): boolean {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(directory);
     const { uid, mode } = statSync(directory);
     return process.getuid === undefined || (uid === process.geteuid!() && (mode & 0o022) === 0);
   } catch {

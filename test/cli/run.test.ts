@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { machineCode } from '../../src/wasm/v8.js';
@@ -73,6 +73,21 @@ describe.skipIf(!hasGcc)('programs', () => {
     );
     programs.pipe = scratch.compile('pipe', 'void start(long *s) { for (;;) put("line\\n"); }');
     programs.spin = scratch.compile('spin', 'void start(long *s) { put("on\\n"); for (;;) ; }');
+    programs.flood = scratch.compile(
+      'flood',
+      // One thread writes what nobody reads; the other, if there is an argument, ends the process meanwhile.
+      `static char b[1 << 18], stack[4096];
+      static void end(void) { long t[2] = {0, 500000000}; sys(35, (long)t, 0, 0, 0); sys(231, 5, 0, 0, 0); }
+      void start(long *s) {
+        if (s[0] > 1) __asm__ volatile("syscall; test %%rax, %%rax; jnz 1f; call *%%rbx; 1:"
+          : : "a"(56L), "D"(0x50f00L), "S"(stack + 4096), "d"(0L), "b"(end) : "rcx", "r11", "memory");
+        for (;;) if (sys(1, 1, (long)b, sizeof b, 0) < 0) sys(231, 9, 0, 0, 0);
+      }`,
+    );
+    programs.calls = scratch.compile(
+      'calls',
+      'void start(long *s) { for (int i = 0; i < 20000; i++) sys(39, 0, 0, 0, 0); sys(231, 0, 0, 0, 0); }',
+    );
     programs.stubborn = scratch.compile(
       'stubborn',
       // SIGINT is ignored.
@@ -146,6 +161,54 @@ describe.skipIf(!hasGcc)('programs', () => {
     return exit;
   }
 
+  const FULL = ['socket', 'pipe'];
+  test.each(FULL)(
+    'output that nobody reads, a full %s, holds up neither exit nor signals',
+    {
+      timeout: 40_000,
+    },
+    async (kind) => {
+      for (const [args, signal, status] of [
+        ['x', null, 5],
+        ['', 'TERM', 143],
+      ] as const) {
+        const run = `${process.execPath} ${EUROPA} run --cpus 2 ${programs.flood} ${args}`;
+        const kill = signal ? `sleep 2; kill -${signal} $p;` : '';
+        const script =
+          kind === 'pipe'
+            ? `mkfifo -m 600 "${scratch.path}/fifo" 2>/dev/null; exec 9<>"${scratch.path}/fifo"; ${run} >&9 & p=$!; ${kill} wait $p`
+            : `${run} & p=$!; ${kill} wait $p`;
+        const child = spawn('bash', ['-c', script], { stdio: ['ignore', 'pipe', 'ignore'] });
+        const begin = performance.now();
+        expect(await new Promise((resolve) => child.on('exit', resolve))).toBe(status);
+        expect(performance.now() - begin).toBeLessThan(15_000);
+        child.stdout.destroy();
+      }
+    },
+  );
+
+  test('--strace to a reader that is slow', () => {
+    const run = `${process.execPath} ${EUROPA} run --strace ${programs.calls}`;
+    const { stdout } = spawnSync('bash', ['-c', `${run} 2>&1 | (sleep 2; grep -c getpid)`], {
+      encoding: 'utf8',
+    });
+    expect(stdout).toBe('20000\n');
+  });
+
+  test('help and messages that cannot be written', () => {
+    const shell = (command: string) =>
+      spawnSync('bash', ['-c', `${process.execPath} ${EUROPA} ${command}`], { encoding: 'utf8' });
+    expect(shell('--help >/dev/full')).toMatchObject({
+      status: 2,
+      stderr: 'europa: standard output cannot be written (ENOSPC)\n',
+    });
+    expect(shell(`--help | true; exit "\${PIPESTATUS[0]}"`)).toMatchObject({ stderr: '' });
+    expect(shell(`run --stats /dev/full ${programs.status}`)).toMatchObject({
+      status: 2,
+      stderr: 'europa: /dev/full: cannot be written (ENOSPC)\n',
+    });
+  });
+
   test('Ctrl-C reaches the program; one that ignores it is stopped at the third', {
     timeout: 30_000,
   }, async () => {
@@ -193,6 +256,23 @@ describe.skipIf(!hasGcc)('programs', () => {
       expect(run()).toBe(1);
     },
   );
+
+  test('a cache directory that cannot be made, and one whose files are damaged', () => {
+    const run = (cache: string) =>
+      spawnSync(process.execPath, [EUROPA, 'run', programs.status], {
+        env: { XDG_CACHE_HOME: cache },
+        encoding: 'utf8',
+        timeout: 20_000,
+        killSignal: 'SIGKILL',
+      });
+    const expected = { status: 1, stdout: 'out\n', stderr: '' };
+    expect(run('/proc')).toMatchObject(expected);
+    expect(run(scratch.file('no-directory', ''))).toMatchObject(expected);
+    const cache = join(scratch.path, 'cache', 'europa');
+    if (!existsSync(cache)) return;
+    for (const name of readdirSync(cache)) writeFileSync(join(cache, name), 'x'.repeat(3000));
+    expect(run(join(scratch.path, 'cache'))).toMatchObject(expected);
+  });
 
   test('--strace', () => {
     const { stderr } = europa(['run', '--strace', programs.status]);

@@ -53,7 +53,8 @@ export function writeConsole(k: KernelCpu, _file: number, stream: number, from: 
     if (count === -Errno.EPIPE && done === 0) raisePipeSignal(k);
     if (count < 0) return done || count;
     done += count;
-    if (count < taken || taken < buffer.length) break;
+    if (count < taken) return done || -Restart.ERESTARTSYS;
+    if (taken < buffer.length) break;
   }
   return done;
 }

@@ -1,8 +1,10 @@
 import { Errno } from '../errno.js';
 import type { KernelCpu } from '../kernel-cpu.js';
+import { TaskSignals } from '../signal/state.js';
 import { BLOCKED, type SyscallTable } from '../syscalls.js';
-import { dropFile, File, FileKind, fileFlags, position, setPosition, withPosition } from './description.js';
-import { Open } from './flags.js';
+import { Process, Task } from '../task.js';
+import { dropFile, File, FileKind, fileFlags, position, setPosition } from './description.js';
+import { MAX_RW_COUNT, Open } from './flags.js';
 import { hostCall } from './host.js';
 import { hostOf } from './host-system.js';
 import { filesOf, readUser, writeUser } from './links.js';
@@ -15,6 +17,8 @@ import { withFile } from './with-file.js';
 /**
  * Copying between descriptors inside the kernel: sendfile(2) and copy_file_range(2), in pieces of the transfer buffer. Less
  * than asked for may be copied, as the calls allow; a blocked output is tried again with nothing taken from the input yet.
+ *
+ * The input's position is not locked meanwhile, in Linux neither: the output may be the same file, or another thread's input.
  */
 function copyPiece(
   k: KernelCpu,
@@ -35,6 +39,15 @@ function copyPiece(
   const written = toAt === null ? writeFile(k, to, () => source) : writeFileAt(k, to, () => source, toAt);
   if (written > 0 && fromAt === null) setPosition(memory, from, at + written);
   return written;
+}
+
+/** Whether the thread has something to see to before it goes on copying: a signal, or the end of its process. */
+function hasSignal(k: KernelCpu): boolean {
+  const { i32 } = k.memory;
+  const notify = k.task + Task.signals + TaskSignals.notify;
+  return (
+    Atomics.load(i32, notify >>> 2) !== 0 || Atomics.load(i32, (k.process + Process.exiting) >>> 2) !== 0
+  );
 }
 
 /** Reads an offset argument; null without one. */
@@ -74,18 +87,11 @@ function copy(
       if (memory.load32(from + File.kind) !== FileKind.regular) return -Errno.EINVAL;
       if (!writable(k, to)) return -Errno.EBADF;
       let done = 0;
-      while (done < length) {
-        const piece = Math.min(length - done, 1 << 16);
-        const count = withPosition(memory, from, () =>
-          copyPiece(
-            k,
-            from,
-            to,
-            fromAt === null ? null : fromAt + done,
-            toAt === null ? null : toAt + done,
-            piece,
-          ),
-        );
+      const most = Math.min(length, MAX_RW_COUNT);
+      while (done < most && !(done > 0 && hasSignal(k))) {
+        const piece = Math.min(most - done, 1 << 16);
+        const [fromNow, toNow] = [fromAt, toAt].map((at) => (at === null ? null : at + done));
+        const count = copyPiece(k, from, to, fromNow, toNow, piece);
         if (count === BLOCKED) return BLOCKED;
         if (count < 0 && done === 0) return count;
         if (count <= 0) break;

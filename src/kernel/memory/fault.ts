@@ -1,4 +1,3 @@
-import { writeSync } from 'node:fs';
 import { CpuState, Exit, PfError } from '../../cpu/state.js';
 import { MACHINE, Machine } from '../../memory/layout.js';
 import { PAGE_SIZE } from '../../memory/memory.js';
@@ -9,6 +8,7 @@ import type { Mmu } from '../../mmu/mmu.js';
 import { leafHigh, leafLow, Prot, Pte } from '../../mmu/pte.js';
 import { enterKernel, enterUser } from '../../mmu/shootdown.js';
 import { Access } from '../../mmu/walk.js';
+import { say } from '../host-write.js';
 import { Mm, STACK_GUARD, TASK_SIZE } from './mm-layout.js';
 import { BEYOND_END, hasPages, NO_FRAME, objectPage } from './object.js';
 import { ownedAlone } from './region.js';
@@ -335,8 +335,7 @@ export function reportOutOfMemory(mmu: Mmu): void {
   const word = (MACHINE + Machine.roots + 4 * Root.outOfMemoryReported) >>> 2;
   if (Atomics.exchange(memory.i32, word, 1) !== 0) return;
   const megabytes = Math.floor((memory.load32(MACHINE + Machine.frameCount) * PAGE_SIZE) / 2 ** 20);
-  // Not process.stderr: a worker's goes through the main thread, which may have ended by then.
-  writeSync(2, `europa: the guest has used up the machine's ${megabytes} MiB of memory (raise --memory)\n`);
+  say(`europa: the guest has used up the machine's ${megabytes} MiB of memory (raise --memory)\n`);
 }
 
 /** CpuHooks.codeWritten: guest code in a frame is about to be written to. Called from within a region. */

@@ -34,7 +34,10 @@ export function raiseException(k: KernelCpu, fault: FaultSignal | null): Deliver
       info = { signo: Signal.FPE, code: SiCode.FPE_INTDIV, address: rip };
       break;
     case Vector.DB:
-      info = { signo: Signal.TRAP, code: SiCode.TRAP_TRACE, address: rip };
+      // INT1 says so in the error code, which #DB has not got.
+      if (memory.load32(base + CpuState.errorCode) !== 0)
+        info = { signo: Signal.TRAP, code: SiCode.TRAP_BRKPT, address: rip };
+      else info = { signo: Signal.TRAP, code: SiCode.TRAP_TRACE, address: rip };
       break;
     case Vector.BP:
       info = { signo: Signal.TRAP, code: SiCode.KERNEL };

@@ -223,8 +223,6 @@ function composeFrame(
 
 /** What the user asks for with a signal frame, beyond the registers. */
 export interface SignalReturn {
-  maskLow: number;
-  maskHigh: number;
   /** uc_stack, applied as by sigaltstack but with its errors ignored. */
   stackPointer: number;
   stackFlags: number;
@@ -235,31 +233,36 @@ export interface SignalReturn {
  * Leaves a handler: loads registers and extended state from the frame at RSP − 8.
  *
  * PKRU (pkey-abis.md B): from the image if XSTATE_BV[9] is 1, else 0; 0 with damaged magic; `initialPkru` without fpstate.
+ * @param unblock is given the frame's signal mask as soon as that is known: the SIGSEGV for a frame that is bad otherwise can be
+ *   handled then
  * @returns null if the frame is bad (SIGSEGV is due). As on Linux, registers may have changed by then.
  */
-export function leaveHandler(cpu: GuestCpu, user: FrameMemory, initialPkru: number): SignalReturn | null {
+export function leaveHandler(
+  cpu: GuestCpu,
+  user: FrameMemory,
+  initialPkru: number,
+  unblock: (low: number, high: number) => void = () => {},
+): SignalReturn | null {
   const { memory, base } = cpu;
   const scratch = base + CpuState.scratch;
   const frame = memory.loadNumber(base + CpuState.gpr + Gpr.rsp * 8) - 8;
   if (frame < 0 || !user.copyIn(scratch, frame, FRAME_WITHOUT_INFO)) return null;
-  // Only 64-bit code segments exist here; with another one the return to user mode would fault.
-  if ((memory.u16[(scratch + SigFrame.cs) >>> 1] | 3) !== USER_CS) return null;
-  if ((memory.u16[(scratch + SigFrame.ss) >>> 1] | 3) !== USER_SS) return null;
-
+  unblock(memory.load32(scratch + SigFrame.sigmask), memory.load32(scratch + SigFrame.sigmask + 4));
   for (let i = 0; i < SIGCONTEXT_ORDER.length; i++) {
     copyWord64(memory, base + CpuState.gpr + 8 * SIGCONTEXT_ORDER[i], scratch + SigFrame.r8 + 8 * i);
   }
   copyWord64(memory, base + CpuState.rip, scratch + SigFrame.rip);
   cpu.rflags = (cpu.rflags & ~RESTORED_FLAGS) | (memory.load32(scratch + SigFrame.eflags) & RESTORED_FLAGS);
+  // Only 64-bit code segments exist here; with another one the return to user mode faults.
+  const cs = memory.u16[(scratch + SigFrame.cs) >>> 1] | 3;
+  const ss = memory.u16[(scratch + SigFrame.ss) >>> 1] | 3;
   const result: SignalReturn = {
-    maskLow: memory.load32(scratch + SigFrame.sigmask),
-    maskHigh: memory.load32(scratch + SigFrame.sigmask + 4),
     stackPointer: memory.loadNumber(scratch + SigFrame.stackPointer),
     stackFlags: memory.loadU32(scratch + SigFrame.stackFlags),
     stackSize: memory.loadNumber(scratch + SigFrame.stackSize),
   };
   const fpstate = memory.loadNumber(scratch + SigFrame.fpstate);
-  return restoreFpState(cpu, user, fpstate, initialPkru) ? result : null;
+  return restoreFpState(cpu, user, fpstate, initialPkru) && cs === USER_CS && ss === USER_SS ? result : null;
 }
 
 /** fpu__restore_sig. */

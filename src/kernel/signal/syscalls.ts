@@ -301,12 +301,13 @@ function sigaltstack(k: KernelCpu, stack: number, old: number): number {
 /** Registers come from the frame, RAX too. */
 function rtSigreturn(k: KernelCpu): number {
   const { memory } = k;
-  const result = leaveHandler(k.cpu, k.user, initialPkru(k));
+  const result = leaveHandler(k.cpu, k.user, initialPkru(k), (low, high) =>
+    setBlocked(memory, k.task, low, high),
+  );
   if (result === null) {
     forcePending(k, Signal.SEGV);
-    return NO_RESULT;
+    return 0;
   }
-  setBlocked(memory, k.task, result.maskLow, result.maskHigh);
   const stack = { pointer: result.stackPointer, flags: result.stackFlags, size: result.stackSize };
   setAltStack(memory, signalsOf(k), stack, k.stackPointer);
   return NO_RESULT;

@@ -90,9 +90,9 @@ function syscall(e: Emitter, insn: Insn, flow: Flow): void {
 }
 
 /** An exception that is reported with RIP behind the instruction: #BP of INT3. */
-function trap(vector: number) {
+function trap(vector: number, errorCode = 0) {
   return (e: Emitter, insn: Insn, flow: Flow): void => {
-    e.setVector(vector, 0);
+    e.setVector(vector, errorCode);
     flow.status(Exit.exception, insn.next);
   };
 }
@@ -114,6 +114,36 @@ function fault(vector: number) {
   return (e: Emitter): void => e.raise(vector);
 }
 
+/** More of them; SYSENTER because nothing is set up behind it, RDPMC because CR4.PCE is clear. */
+const PRIVILEGED = [
+  Code.Insb_m8_DX,
+  Code.Insw_m16_DX,
+  Code.Insd_m32_DX,
+  Code.Outsb_DX_m8,
+  Code.Outsw_DX_m16,
+  Code.Outsd_DX_m32,
+  Code.Lgdt_m1664,
+  Code.Lidt_m1664,
+  Code.Lldt_rm16,
+  Code.Lldt_r32m16,
+  Code.Lldt_r64m16,
+  Code.Ltr_rm16,
+  Code.Ltr_r32m16,
+  Code.Ltr_r64m16,
+  Code.Lmsw_rm16,
+  Code.Lmsw_r32m16,
+  Code.Lmsw_r64m16,
+  Code.Swapgs,
+  Code.Sysretd,
+  Code.Sysretq,
+  Code.Sysenter,
+  Code.Sysexitd,
+  Code.Sysexitq,
+  Code.Invd,
+  Code.Xsetbv,
+  Code.Rdpmc,
+];
+
 export const rows: readonly Row[] = [
   { mnemonic: Mnemonic.Jmp, end: jmp },
   { mnemonic: Mnemonic.Call, end: call },
@@ -127,7 +157,7 @@ export const rows: readonly Row[] = [
   { mnemonic: Mnemonic.Syscall, end: syscall },
   { mnemonic: Mnemonic.Int3, end: trap(Vector.BP) },
   { mnemonic: Mnemonic.Int, end: int },
-  { mnemonic: Mnemonic.Int1, end: trap(Vector.DB) },
+  { mnemonic: Mnemonic.Int1, end: trap(Vector.DB, 1) },
   { mnemonic: Mnemonic.Ud2, end: fault(Vector.UD) },
   { mnemonic: Mnemonic.Ud1, end: fault(Vector.UD) },
   { mnemonic: Mnemonic.Ud0, end: fault(Vector.UD) },
@@ -142,4 +172,5 @@ export const rows: readonly Row[] = [
   { mnemonic: Mnemonic.Clts, end: fault(Vector.GP) },
   { mnemonic: Mnemonic.In, end: fault(Vector.GP) },
   { mnemonic: Mnemonic.Out, end: fault(Vector.GP) },
+  { codes: PRIVILEGED, end: fault(Vector.GP) },
 ];

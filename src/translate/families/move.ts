@@ -111,8 +111,6 @@ const WORD_STACK = new Set<Code>([
   Code.Pop_rm16,
   Code.Pushw_FS,
   Code.Pushw_GS,
-  Code.Popw_FS,
-  Code.Popw_GS,
 ]);
 
 function push(e: Emitter, insn: Insn): void {
@@ -312,12 +310,16 @@ const PRIVILEGED_MOVES = [
   Code.Mov_cr_r64,
   Code.Mov_r64_dr,
   Code.Mov_dr_r64,
+  Code.Popw_FS,
+  Code.Popw_GS,
+  Code.Popq_FS,
+  Code.Popq_GS,
 ];
 
 export const rows: readonly Row[] = [
   { mnemonic: Mnemonic.Mov, lower: mov },
   // Loading a segment register or touching control and debug registers is not for user mode here: #GP.
-  { mnemonic: Mnemonic.Mov, codes: PRIVILEGED_MOVES, end: (e) => e.raise(Vector.GP) },
+  { codes: PRIVILEGED_MOVES, end: (e) => e.raise(Vector.GP) },
   { mnemonic: Mnemonic.Movzx, lower: extend(false) },
   { mnemonic: Mnemonic.Movsx, lower: extend(true) },
   { mnemonic: Mnemonic.Movsxd, lower: extend(true) },

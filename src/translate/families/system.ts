@@ -17,6 +17,27 @@ import { moveStackPointer, peekValue, pushValue } from './move.js';
 
 function nothing(): void {}
 
+/**
+ * What processors without the feature in question execute as hints that do nothing: libraries use some without asking, as
+ * libgcc's unwinder does RDSSP.
+ */
+const HINTS = [
+  Code.Prefetchwt1_m8,
+  Code.Prefetchit0_m8,
+  Code.Prefetchit1_m8,
+  Code.Cldemote_m8,
+  Code.Rdsspd_r32,
+  Code.Rdsspq_r64,
+  Code.Bndldx_bnd_mib,
+  Code.Bndmov_bnd_bndm128,
+  Code.Bndcl_bnd_rm64,
+  Code.Bndcu_bnd_rm64,
+  Code.Bndstx_mib_bnd,
+  Code.Bndmov_bndm128_bnd,
+  Code.Bndmk_bnd_m64,
+  Code.Bndcn_bnd_rm64,
+];
+
 function pause(e: Emitter): void {
   e.switchPoint(SwitchPoint.pause);
 }
@@ -43,7 +64,7 @@ function wrpkru(e: Emitter): void {
 }
 
 /** RFLAGS bits kept as they are, and those that user mode always shows: bit 1 and IF. */
-const KEPT = 0x240000 | Flag.DF | Flag.TF;
+const KEPT = 0x244000 | Flag.DF | Flag.TF;
 const FIXED = 0x202;
 
 function pushf(size: number) {
@@ -182,19 +203,13 @@ export const rows: readonly Row[] = [
   { mnemonic: Mnemonic.Endbr32, lower: nothing },
   { mnemonic: Mnemonic.Pause, lower: pause },
   { mnemonic: Mnemonic.Reservednop, lower: nothing },
-  // Without shadow stacks, which CPUID does not offer, RDSSP leaves its operand alone: unwinders ask it whether there is one.
-  { mnemonic: Mnemonic.Rdsspd, lower: nothing, hostDiffers: 'the host may have shadow stacks' },
-  { mnemonic: Mnemonic.Rdsspq, lower: nothing, hostDiffers: 'the host may have shadow stacks' },
   { mnemonic: Mnemonic.Prefetcht0, lower: nothing },
   { mnemonic: Mnemonic.Prefetcht1, lower: nothing },
   { mnemonic: Mnemonic.Prefetcht2, lower: nothing },
   { mnemonic: Mnemonic.Prefetchnta, lower: nothing },
   { mnemonic: Mnemonic.Prefetchw, lower: nothing },
   { mnemonic: Mnemonic.Prefetch, lower: nothing },
-  { mnemonic: Mnemonic.Prefetchwt1, lower: nothing },
-  { mnemonic: Mnemonic.Prefetchit0, lower: nothing },
-  { mnemonic: Mnemonic.Prefetchit1, lower: nothing },
-  { mnemonic: Mnemonic.Cldemote, lower: nothing },
+  { codes: HINTS, lower: nothing },
   { mnemonic: Mnemonic.Rdpkru, lower: rdpkru, mayRaise: true },
   { mnemonic: Mnemonic.Wrpkru, lower: wrpkru, mayRaise: true },
   { mnemonic: Mnemonic.Pushfq, lower: pushf(8), mayRaise: true },

@@ -20,6 +20,8 @@ export interface IcedLibrary {
   /** Writes [error object, 1 if it failed] to the two words at `result`. */
   decoder_set_position(result: number, decoder: number, position: number): void;
   decoder_decodeOut(decoder: number, instruction: number): void;
+  /** A DecoderError, of the latest instruction. */
+  decoder_lastError(decoder: number): number;
   instruction_new(): number;
   instruction_isInvalid(instruction: number): number;
   instruction_code(instruction: number): number;
@@ -60,6 +62,7 @@ export const USED: readonly (keyof IcedLibrary)[] = [
   'decoder_set_ip',
   'decoder_set_position',
   'decoder_decodeOut',
+  'decoder_lastError',
   'instruction_new',
   'instruction_isInvalid',
   'instruction_code',
