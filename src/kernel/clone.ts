@@ -84,7 +84,7 @@ function makeThread(k: KernelCpu, request: Request): number {
   if (flags & Clone.PARENT_SETTID) k.user.copyOut(request.parentTid, scratch, 4);
   if (flags & Clone.CHILD_SETTID) k.user.copyOut(request.childTid, scratch, 4);
   wakeNew(memory, task);
-  k.taskMade();
+  k.othersNeeded();
   return tid;
 }
 
