@@ -1,5 +1,5 @@
 import { TSC_HZ } from '../cpu/cpuid.js';
-import { CcKind, ccOp, Flag } from '../cpu/flags.js';
+import { CcKind, ccOp, FIXED_FLAGS, Flag, KEPT_FLAGS } from '../cpu/flags.js';
 import type { CpuHooks } from '../cpu/guest-cpu.js';
 import { CpuState, cpuPointer, Exit, Gpr, JUMP_ENTRIES, JumpEntry, Vector } from '../cpu/state.js';
 import { FCW_DEFAULT, MXCSR_DEFAULT, setMxcsr } from '../cpu/xsave.js';
@@ -12,10 +12,6 @@ import { isStackInstruction, usesStackSegment } from './insn.js';
 import { rowOf } from './table.js';
 
 const ARITHMETIC = 0x8d5;
-/** RFLAGS bits kept as they are: TF, DF, AC, ID. */
-const KEPT_FLAGS = Flag.TF | Flag.DF | 0x240000;
-/** Bit 1 always reads as 1; IF is 1 in user mode. */
-const FIXED_FLAGS = 0x202;
 
 /** Instructions between two samples of where time goes (some tens of microseconds). */
 const SAMPLE_INTERVAL = 100_000;

@@ -40,6 +40,7 @@ const runs: { source: string; args?: string[]; status?: number; needsPipes?: tru
     'sse',
     'repstring',
     'ifunc',
+    'segments',
   ].map((source) => ({ source })),
   { source: 'sig_flags', args: ['pipe'], needsPipes: true },
   { source: 'mm', args: ['FIXTURE/text.txt'], id: 'mm' },

@@ -1,6 +1,6 @@
 import { Code, Mnemonic } from '../iced/enums.js';
 import { cpuid, xgetbv } from '../../cpu/cpuid.js';
-import { ARITHMETIC_FLAGS, Flag } from '../../cpu/flags.js';
+import { ARITHMETIC_FLAGS, FIXED_FLAGS, Flag, KEPT_FLAGS } from '../../cpu/flags.js';
 import type { GuestCpu } from '../../cpu/guest-cpu.js';
 import { CpuState, Exit, Gpr, Vector } from '../../cpu/state.js';
 import { fxrstor, fxsave, SaveKind, xrstor, xsave } from '../../cpu/xsave-instructions.js';
@@ -42,10 +42,6 @@ function wrpkru(e: Emitter): void {
   e.writePkru();
 }
 
-/** RFLAGS bits kept as they are, and those that user mode always shows: bit 1 and IF. */
-const KEPT = 0x240000 | Flag.DF | Flag.TF;
-const FIXED = 0x202;
-
 function pushf(size: number) {
   return (e: Emitter): void => {
     const c = e.c;
@@ -53,10 +49,10 @@ function pushf(size: number) {
     // The image on the stack never shows RF and VM; TF is shown.
     c.get(Emitter.CPU)
       .mem(Op.i32_load, CpuState.rflags)
-      .i32(KEPT)
+      .i32(KEPT_FLAGS)
       .op(Op.i32_and)
       .op(Op.i32_or)
-      .i32(FIXED)
+      .i32(FIXED_FLAGS)
       .op(Op.i32_or);
     if (size === 8) c.op(Op.i64_extend_i32_u);
     else c.i32(0xffff).op(Op.i32_and);
@@ -73,12 +69,12 @@ function popf(size: number) {
     moveStackPointer(e, size);
     c.get(Emitter.CPU)
       .get(value)
-      .i32(size === 8 ? KEPT : KEPT & 0xffff)
+      .i32(size === 8 ? KEPT_FLAGS : KEPT_FLAGS & 0xffff)
       .op(Op.i32_and);
     if (size === 2)
       c.get(Emitter.CPU)
         .mem(Op.i32_load, CpuState.rflags)
-        .i32(KEPT & ~0xffff)
+        .i32(KEPT_FLAGS & ~0xffff)
         .op(Op.i32_and)
         .op(Op.i32_or);
     c.mem(Op.i32_store, CpuState.rflags);
