@@ -41,6 +41,7 @@ const runs: { source: string; args?: string[]; status?: number; needsPipes?: tru
     'repstring',
     'ifunc',
     'segments',
+    'hints',
   ].map((source) => ({ source })),
   { source: 'sig_flags', args: ['pipe'], needsPipes: true },
   { source: 'mm', args: ['FIXTURE/text.txt'], id: 'mm' },
