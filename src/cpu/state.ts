@@ -73,6 +73,7 @@ export const CpuState = struct({
   id: 'i32',
   /** Exception being raised: vector (SDM 6.3.1), error code, and for #PF the address (CR2). */
   vector: 'i32',
+  /** Of #DB, which has none: what it sets in DR6. */
   errorCode: 'i32',
   faultAddress: 'u64',
   /** An Exit: why the slow path of an access gave up. */
@@ -114,6 +115,9 @@ export const CPU_BLOCK_BYTES = alignUp(CpuState.size, PAGE_SIZE);
 export function cpuPointer(id: number): number {
   return CPUS + id * CPU_BLOCK_BYTES;
 }
+
+/** DR6: single step. */
+export const DR6_BS = 0x4000;
 
 /** Segment registers, in encoding order. */
 export const Segment = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5 } as const;

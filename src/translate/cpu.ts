@@ -1,7 +1,7 @@
 import { TSC_HZ } from '../cpu/cpuid.js';
 import { CcKind, ccOp, FIXED_FLAGS, Flag, KEPT_FLAGS } from '../cpu/flags.js';
 import type { CpuHooks } from '../cpu/guest-cpu.js';
-import { CpuState, cpuPointer, Exit, Gpr, JUMP_ENTRIES, JumpEntry, Vector } from '../cpu/state.js';
+import { CpuState, cpuPointer, DR6_BS, Exit, Gpr, JUMP_ENTRIES, JumpEntry, Vector } from '../cpu/state.js';
 import { FCW_DEFAULT, MXCSR_DEFAULT, setMxcsr } from '../cpu/xsave.js';
 import { MACHINE, Machine, MachineFlag } from '../memory/layout.js';
 import { type Memory, PAGE_SIZE } from '../memory/memory.js';
@@ -146,7 +146,7 @@ export class Cpu implements EngineCpu {
     let exit = this.step();
     if (exit === Exit.execute) exit = this.execute();
     if (exit !== Exit.next) return exit;
-    this.setException(Vector.DB, 0);
+    this.setException(Vector.DB, DR6_BS);
     return Exit.exception;
   }
 
