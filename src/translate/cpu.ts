@@ -164,7 +164,7 @@ export class Cpu implements EngineCpu {
       // `restart`: a translation that it relied on was dropped meanwhile.
       return memory.load32(base + CpuState.exit) === Exit.restart ? Exit.next : Exit.exception;
     }
-    memory.storeNumber(base + CpuState.rip, insn.next);
+    if (!row.jumps) memory.storeNumber(base + CpuState.rip, insn.next);
     memory.store32(base + CpuState.budget, memory.load32(base + CpuState.budget) - 1);
     return Exit.next;
   }

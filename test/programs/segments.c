@@ -132,6 +132,20 @@ static void nested_task(void) {
   }
 }
 
+static void far_returns(void) {
+  unsigned long rsp = 0, flags = 0;
+  TRY("LRETQ", asm volatile("pushq $0x33; lea 1f(%%rip), %%rax; push %%rax; lretq; ud2; 1:" : : : "rax", "memory"));
+  TRY("LRETQ 16", asm volatile("mov %%rsp, %0; sub $16, %%rsp; pushq $0x33; lea 1f(%%rip), %%rax; push %%rax; lretq $16; ud2; 1: sub %%rsp, %0" : "=&r"(rsp) : : "rax", "memory"));
+  printf("  RSP differs by %lx\n", rsp);
+  TRY("IRETQ", asm volatile("mov %%rsp, %%rcx; pushq $0x2b; push %%rcx; pushq $0x200ad7; pushq $0x33; lea 1f(%%rip), %%rax; push %%rax; iretq; ud2; 1: pushfq; cld; pop %0; sub %%rsp, %%rcx; mov %%rcx, %1" : "=&r"(flags), "=&r"(rsp) : : "rax", "rcx", "memory", "cc"));
+  printf("  flags %lx, RSP differs by %lx\n", flags & 0x200cd5, rsp);
+  TRY("LRETQ, data segment", asm volatile("pushq $0x2b; push %0; lretq" : : "r"(0x400000L) : "memory"));
+  TRY("LRETQ, the kernel's", asm volatile("pushq $0x10; push %0; lretq" : : "r"(0x400000L) : "memory"));
+  TRY("LRETQ, null", asm volatile("pushq $0; push %0; lretq" : : "r"(0x400000L) : "memory"));
+  TRY("IRETQ, null stack segment", asm volatile("pushq $0; push %%rsp; pushq $0x202; pushq $0x33; push %0; iretq" : : "r"(0x400000L) : "memory"));
+  TRY("IRETQ, nested task", asm volatile("pushfq; orq $0x4000, (%%rsp); popfq; pushq $0x2b; push %%rsp; pushq $0x202; pushq $0x33; push %0; iretq" : : "r"(0x400000L) : "memory"));
+}
+
 static volatile int traps;
 static void trap(int signal) { (void)signal, traps++; }
 
@@ -143,6 +157,7 @@ int main(void) {
   bases();
   threads();
   descriptors();
+  far_returns();
   nested_task();
   check("single steps", traps > 2);
   return failures != 0;

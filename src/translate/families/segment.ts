@@ -9,7 +9,10 @@ import { effectiveAddress } from '../execute.js';
 import type { Insn } from '../insn.js';
 import { type Row, raiseException } from '../row.js';
 
-/** Segment registers and their bases: MOV and POP to one, RDFSBASE and its kin, LAR, LSL, VERR, VERW. PUSH is with the stack. */
+/**
+ * Segment registers and their bases: MOV and POP to one, RDFSBASE and its kin, LAR, LSL, VERR, VERW, and far returns, which load CS.
+ * PUSH is with the stack.
+ */
 
 /** What user mode may see of a descriptor. */
 interface Descriptor {
@@ -147,6 +150,61 @@ function examine(
   };
 }
 
+/** The `index`th eight bytes of the stack; null with the exception noted. */
+function stackWord(cpu: GuestCpu, index: number): bigint | null {
+  const address = Number(cpu.memory.u64[(cpu.base + CpuState.gpr + 8 * Gpr.rsp) >>> 3]) + 8 * index;
+  let word = 0n;
+  for (let i = 0; i < 4; i++) {
+    const part = readWord(cpu, address + 2 * i);
+    if (part < 0) return null;
+    word |= BigInt(part) << BigInt(16 * i);
+  }
+  return word;
+}
+
+/** Whether a far return may load this into CS; there is no 32-bit code. */
+function checkCode(cpu: GuestCpu, value: bigint): boolean {
+  const selector = Number(value & 0xffffn);
+  if (selector === FIXED_SELECTORS[Segment.CS]) return true;
+  if (selector === 0x23) return raiseException(cpu, Vector.UD);
+  return raiseException(cpu, Vector.GP, selector & 0xfffc);
+}
+
+function goTo(cpu: GuestCpu, rip: bigint, rsp: bigint): boolean {
+  if (BigInt.asIntN(48, rip) !== BigInt.asIntN(64, rip)) return raiseException(cpu, Vector.GP);
+  const { u64 } = cpu.memory;
+  u64[(cpu.base + CpuState.rip) >>> 3] = rip;
+  u64[(cpu.base + CpuState.gpr + 8 * Gpr.rsp) >>> 3] = rsp;
+  return true;
+}
+
+function executeFarReturn(cpu: GuestCpu, insn: Insn): boolean {
+  const rip = stackWord(cpu, 0);
+  const cs = rip === null ? null : stackWord(cpu, 1);
+  if (rip === null || cs === null || !checkCode(cpu, cs)) return false;
+  const released = insn.ops[0]?.kind === 'imm' ? BigInt(insn.ops[0].value) & 0xffffn : 0n;
+  const rsp = cpu.memory.u64[(cpu.base + CpuState.gpr + 8 * Gpr.rsp) >>> 3];
+  return goTo(cpu, rip, rsp + 16n + released);
+}
+
+/** SDM vol. 2, IRET: to the same privilege level, with the stack and the flags. */
+function executeInterruptReturn(cpu: GuestCpu): boolean {
+  if (cpu.rflags & Flag.NT) return raiseException(cpu, Vector.GP);
+  const frame: bigint[] = [];
+  for (let i = 0; i < 5; i++) {
+    const word = stackWord(cpu, i);
+    if (word === null) return false;
+    frame.push(word);
+  }
+  const [rip, cs, rflags, rsp, ss] = frame;
+  if (!checkCode(cpu, cs)) return false;
+  const stack = Number(ss & 0xffffn);
+  if (stack !== FIXED_SELECTORS[Segment.SS]) return raiseException(cpu, Vector.GP, stack & 0xfffc);
+  if (!goTo(cpu, rip, rsp)) return false;
+  cpu.rflags = Number(rflags & 0xffff_ffffn) | 0;
+  return true;
+}
+
 const any = () => true;
 
 export const rows: readonly Row[] = [
@@ -159,6 +217,8 @@ export const rows: readonly Row[] = [
   { mnemonic: Mnemonic.Wrgsbase, execute: executeWriteBase(CpuState.gsBase) },
   { mnemonic: Mnemonic.Lar, execute: examine(1, any, (descriptor) => descriptor.rights) },
   { mnemonic: Mnemonic.Lsl, execute: examine(1, any, (descriptor) => descriptor.limit) },
+  { codes: [Code.Retfq, Code.Retfq_imm16], execute: executeFarReturn, jumps: true },
+  { mnemonic: Mnemonic.Iretq, execute: executeInterruptReturn, jumps: true },
   { mnemonic: Mnemonic.Verr, execute: examine(0, any) },
   { mnemonic: Mnemonic.Verw, execute: examine(0, (descriptor) => descriptor.writable) },
 ];
