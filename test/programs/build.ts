@@ -42,6 +42,7 @@ const runs: { source: string; args?: string[]; status?: number; needsPipes?: tru
     'ifunc',
     'segments',
     'hints',
+    'limits',
   ].map((source) => ({ source })),
   { source: 'sig_flags', args: ['pipe'], needsPipes: true },
   { source: 'mm', args: ['FIXTURE/text.txt'], id: 'mm' },
