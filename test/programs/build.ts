@@ -43,6 +43,7 @@ const runs: { source: string; args?: string[]; status?: number; needsPipes?: tru
     'segments',
     'hints',
     'limits',
+    'mutex_pi_contended',
   ].map((source) => ({ source })),
   { source: 'sig_flags', args: ['pipe'], needsPipes: true },
   { source: 'mm', args: ['FIXTURE/text.txt'], id: 'mm' },
