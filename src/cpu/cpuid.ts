@@ -101,10 +101,10 @@ export const FEATURES: readonly Feature[] = [
   noBasicEcx(28, 'avx', 'AVX'),
   noBasicEcx(29, 'f16c', 'F16C'),
   noBasicEcx(30, 'rdrand', 'RDRAND'),
+  structuredEbx(0, 'fsgsbase', 'FSGSBASE'),
   structuredEbx(9, 'erms'),
   // FCS and FDS are saved as 0 (SDM vol. 1, 8.1.8).
   structuredEbx(13, 'zero_fcs_fds'),
-  noStructuredEbx(0, 'fsgsbase', 'FSGSBASE'),
   noStructuredEbx(3, 'bmi1', 'BMI1'),
   noStructuredEbx(5, 'avx2', 'AVX2'),
   noStructuredEbx(8, 'bmi2', 'BMI2'),

@@ -12,10 +12,17 @@ export const Flag = {
   IF: 0x200,
   DF: 0x400,
   OF: 0x800,
+  NT: 0x4000,
+  AC: 0x4_0000,
+  ID: 0x20_0000,
 } as const;
 
 /** The arithmetic flags: those kept lazily. */
 export const ARITHMETIC_FLAGS = Flag.CF | Flag.PF | Flag.AF | Flag.ZF | Flag.SF | Flag.OF;
+/** The others that user mode can write: kept as they are. */
+export const KEPT_FLAGS = Flag.TF | Flag.DF | Flag.NT | Flag.AC | Flag.ID;
+/** What user mode always shows: bit 1 and IF. */
+export const FIXED_FLAGS = 2 | Flag.IF;
 
 /**
  * Lazy flags: instead of flags, the last flag-writing operation is kept and flags are computed when read.

@@ -15,7 +15,7 @@ export interface GuestCpu {
   /** PKRU, an unsigned 32-bit number; kept in a WebAssembly.Global that only this CPU's worker can reach. */
   pkru: number;
 
-  /** RFLAGS as the architecture has them: reading computes the lazy flags, writing sets them (and DF, AC, ID). */
+  /** RFLAGS as the architecture has them: reading computes the lazy flags, writing sets them (and DF, NT, AC, ID). */
   rflags: number;
 
   /**

@@ -26,13 +26,15 @@ export const CpuState = struct({
   rip: 'u64',
   fsBase: 'u64',
   gsBase: 'u64',
+  /** ES, CS, SS, DS, FS, GS, in encoding order; those of CS and SS never change and are not kept here. */
+  selectors: ['u16', 6],
   /** Lazy arithmetic flags: see src/cpu/flags.ts. */
   ccDst: 'u64',
   ccSrc: 'u64',
   ccSrc2: 'u64',
   ccOver: 'u64',
   ccOp: 'i32',
-  /** RFLAGS bits other than CF PF AF ZF SF OF (which are lazy): DF is bit 10, AC 18, ID 21; IF and bit 1 read as 1. */
+  /** RFLAGS bits other than CF PF AF ZF SF OF (which are lazy): DF is bit 10, NT 14, AC 18, ID 21; IF and bit 1 read as 1. */
   rflags: 'u32',
   mxcsr: 'u32',
   /**
@@ -77,6 +79,7 @@ export const CpuState = struct({
   id: 'i32',
   /** Exception being raised: vector (SDM 6.3.1), error code, and for #PF the address (CR2). */
   vector: 'i32',
+  /** Of #DB, which has none: what it sets in DR6. */
   errorCode: 'i32',
   faultAddress: 'u64',
   /** An Exit: why the slow path of an access gave up. */
@@ -118,6 +121,12 @@ export const CPU_BLOCK_BYTES = alignUp(CpuState.size, PAGE_SIZE);
 export function cpuPointer(id: number): number {
   return CPUS + id * CPU_BLOCK_BYTES;
 }
+
+/** DR6: single step. */
+export const DR6_BS = 0x4000;
+
+/** Segment registers, in encoding order. */
+export const Segment = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5 } as const;
 
 /** Encoding-order numbers of the general-purpose registers. */
 export const Gpr = {

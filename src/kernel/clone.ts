@@ -1,4 +1,4 @@
-import { CpuState, Gpr } from '../cpu/state.js';
+import { CpuState, Gpr, Segment } from '../cpu/state.js';
 import { saveImage, setImagePkru } from '../cpu/xsave.js';
 import { lock, unlock } from '../memory/lock.js';
 import { hasMutant, Mutant } from '../memory/mutants.js';
@@ -84,7 +84,7 @@ function makeThread(k: KernelCpu, request: Request): number {
   if (flags & Clone.PARENT_SETTID) k.user.copyOut(request.parentTid, scratch, 4);
   if (flags & Clone.CHILD_SETTID) k.user.copyOut(request.childTid, scratch, 4);
   wakeNew(memory, task);
-  k.taskMade();
+  k.othersNeeded();
   return tid;
 }
 
@@ -100,7 +100,10 @@ function copyRegisters(k: KernelCpu, task: number, request: Request): void {
   memory.u8.copyWithin(task + Task.registers, base + CpuState.gpr, base + CpuState.ccDst);
   memory.storeNumber(registers + CpuState.gpr + Gpr.rax * 8, 0);
   if (request.stack !== 0) memory.storeNumber(registers + CpuState.gpr + Gpr.rsp * 8, request.stack);
-  if (request.flags & Clone.SETTLS) memory.storeNumber(registers + CpuState.fsBase, request.tls);
+  if (request.flags & Clone.SETTLS) {
+    memory.storeNumber(registers + CpuState.fsBase, request.tls);
+    memory.u16[(registers + CpuState.selectors + 2 * Segment.FS) >>> 1] = 0;
+  }
   memory.store32(task + Task.rflags, cpu.rflags);
   saveImage(cpu, task + Task.image);
   if (hasMutant(memory, Mutant.cloneWithoutInheritance)) setImagePkru(memory, task + Task.image, 0);

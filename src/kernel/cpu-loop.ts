@@ -441,9 +441,11 @@ export class CpuLoop {
       if (this.stopped() || this.mayRun()) return;
       if (this.spin(seen)) continue;
       if (this.task !== 0 && !this.park()) return;
+      // A parked task can be detached, woken and asleep again elsewhere by the time we look at its deadline: ends only this sleep.
+      const sleepNumber = this.task === 0 ? 0 : sleepNumberOf(loadWord(memory, this.task));
       const timeout = this.untilDeadline();
       if (timeout <= 0) {
-        wake(memory, this.task, WakeReason.timeout);
+        wake(memory, this.task, WakeReason.timeout, sleepNumber);
         continue;
       }
       Atomics.store(i32, parked, 1);

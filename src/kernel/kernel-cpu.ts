@@ -26,7 +26,7 @@ export class KernelCpu {
   /** Why the current handler is called: a WakeReason. */
   wakeReason: number = WakeReason.none;
   /** Called when a task is made that may run beside the current one. */
-  taskMade: () => void = () => {};
+  othersNeeded: () => void = () => {};
 
   /**
    * @param user the current task's memory, as the kernel reaches it: honours PKRU, never blocks

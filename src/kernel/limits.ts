@@ -3,14 +3,23 @@ import { Limit } from './files/initial-limits.js';
 import { filesOf, readUser, writeUser } from './files/links.js';
 import { FileTable, LIMITS, withTable } from './files/table.js';
 import type { KernelCpu } from './kernel-cpu.js';
+import { Mm } from './memory/mm-layout.js';
 import type { SyscallTable } from './syscalls.js';
 
 /**
- * Resource limits (getrlimit(2)). All are kept and reported; in force is that of descriptors, and whoever asks `softLimit`.
+ * Resource limits (getrlimit(2)). All are kept and reported; in force are those of descriptors, of the address space, the heap and
+ * the stack, and of whoever asks `softLimit`.
  */
 export function softLimit(k: KernelCpu, resource: number): number {
   return k.memory.f64[((filesOf(k) + FileTable.limits) >>> 3) + 2 * resource];
 }
+
+/** The limits that the memory's own calls look at, where they find them. */
+const MEMORY_LIMITS: Readonly<Record<number, number>> = {
+  [Limit.AS]: Mm.addressLimit,
+  [Limit.DATA]: Mm.dataLimit,
+  [Limit.STACK]: Mm.stackLimit,
+};
 
 /** struct rlimit: two 64-bit numbers, all ones for infinity. */
 function putLimit(k: KernelCpu, address: number, soft: number, hard: number): number {
@@ -40,6 +49,8 @@ function prlimit(k: KernelCpu, pid: number, resource: number, next: number, old:
     if (wanted[1] > before[1]) return -Errno.EPERM;
     [memory.f64[at], memory.f64[at + 1]] = wanted;
     if (resource === Limit.NOFILE) memory.store32(table + FileTable.limit, wanted[0]);
+    const field = MEMORY_LIMITS[resource];
+    if (field !== undefined) memory.f64[(k.mm + field) >>> 3] = wanted[0];
     return 0;
   });
   return error || (old === 0 ? 0 : putLimit(k, old, before[0], before[1]));

@@ -47,6 +47,8 @@ function setAffinity(k: KernelCpu, tid: number, length: number, address: number)
     if ((wanted[0] | wanted[1]) === 0) return -Errno.EINVAL;
     memory.store32(task + Task.affinity, wanted[0]);
     memory.store32(task + Task.affinity + 4, wanted[1]);
+    // The others may not have been started.
+    if ((wanted[0] & 1) === 0) k.othersNeeded();
     // Where it may not be any more it leaves at once.
     const word = loadWord(memory, task);
     const cpu = cpuOf(word);

@@ -49,8 +49,8 @@ export interface HostServices {
   keyFault(fault: KeyFault): void;
   /** One line for the user of the machine, without newline. */
   note(line: string): void;
-  /** A task was made: the machine's other CPUs have something to do. */
-  taskMade?(): void;
+  /** The CPUs beyond the first have something to do: a second task was made, or one may not run on the first. */
+  othersNeeded?(): void;
   /** A line of --strace, with its newline; to standard error unless given. */
   log?(line: string): void;
 }
@@ -83,7 +83,7 @@ export function createKernelCpu(
   const user = createUserMemory(cpu, memory.load32(runQueue(memory) + RunQueue.hostCores));
   const { mmu } = user;
   const k = new KernelCpu(cpu, user, host.clock, host.output);
-  if (host.taskMade) k.taskMade = () => host.taskMade?.();
+  if (host.othersNeeded) k.othersNeeded = () => host.othersNeeded?.();
   const services = new Services(k, mmu, host);
   k.exitThread = () => services.exitThread(k);
   return { k, mmu, services };

@@ -4,7 +4,7 @@ import { loadImage, saveImage, XCR0, Xfeature } from '../cpu/xsave.js';
 import { hasMutant, Mutant } from '../memory/mutants.js';
 import { Task } from './task-layout.js';
 
-/** Words of the general registers, RIP and segment bases, which lie together in CpuState. */
+/** Words of the general registers, RIP, segment bases and selectors, which lie together in CpuState. */
 const REGISTER_WORDS = (CpuState.ccDst - CpuState.gpr) >>> 2;
 
 /** Copies a CPU's registers and XSAVE state to a task; the CPU keeps them. */

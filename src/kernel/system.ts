@@ -1,4 +1,4 @@
-import { CpuState } from '../cpu/state.js';
+import { CpuState, Segment } from '../cpu/state.js';
 import { PAGE_SIZE } from '../memory/memory.js';
 import { framesTotal, framesUsed } from '../mmu/frames.js';
 import { TASK_SIZE } from '../loader/elf.js';
@@ -74,13 +74,15 @@ const Arch = { SET_GS: 0x1001, SET_FS: 0x1002, GET_FS: 0x1003, GET_GS: 0x1004, G
 
 /** arch_prctl(2). The calls about optional state components do not exist: none of the components does. */
 function archPrctl(k: KernelCpu, code: number, address: number): number {
-  const base =
-    k.cpu.base + (code === Arch.SET_FS || code === Arch.GET_FS ? CpuState.fsBase : CpuState.gsBase);
+  const fs = code === Arch.SET_FS || code === Arch.GET_FS;
+  const base = k.cpu.base + (fs ? CpuState.fsBase : CpuState.gsBase);
   switch (code) {
     case Arch.SET_FS:
     case Arch.SET_GS:
       if (address >= TASK_SIZE) return -Errno.EPERM;
       k.memory.storeNumber(base, address);
+      // A base of its own goes with the null selector.
+      k.memory.u16[(k.cpu.base + CpuState.selectors + 2 * (fs ? Segment.FS : Segment.GS)) >>> 1] = 0;
       return 0;
     case Arch.GET_FS:
     case Arch.GET_GS:

@@ -53,7 +53,7 @@ export const Task = struct({
   /** Name, NUL-padded (PR_SET_NAME). */
   comm: ['u8', 16],
   signals: { bytes: TaskSignals.size, align: 8 },
-  /** General registers, RIP, FS and GS base, RFLAGS as the architecture has it. */
+  /** General registers, RIP, FS and GS base, selectors, RFLAGS as the architecture has it. */
   registers: { bytes: CpuState.ccDst - CpuState.gpr, align: 8 },
   rflags: 'u32',
   /** XSAVE image in standard format (src/cpu/xsave.ts). */

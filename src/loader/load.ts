@@ -162,7 +162,8 @@ function prepareStack(
     [At.EGID, options.egid],
     [At.SECURE, 0],
     [At.RANDOM, 0],
-    [At.HWCAP2, 0],
+    // HWCAP2_FSGSBASE.
+    [At.HWCAP2, (cpuid(7, 0, context).ebx & 1) << 1],
     [At.EXECFN, 0],
     [At.PLATFORM, 0],
   );

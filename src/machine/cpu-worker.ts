@@ -40,7 +40,7 @@ export function runCpu({ memory: wasm, id, port, handlers, translations, program
     keyFault: (fault) => {
       if (faults++ < FAULTS_REPORTED) tell({ kind: 'fault', fault });
     },
-    taskMade: () => {
+    othersNeeded: () => {
       if (!parallel) tell({ kind: 'parallel' });
       parallel = true;
     },

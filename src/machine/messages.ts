@@ -37,7 +37,7 @@ export interface SchedulerJob {
 export type CpuMessage =
   /** The program runs on CPU 0 as this task; the scheduler is needed when its doorbell no longer has the value `bell`. */
   | { kind: 'started'; task: number; bell: number }
-  /** The program has made its second task: the other CPUs are needed. */
+  /** The program has made its second task, or bound its first to another CPU: the other CPUs are needed. */
   | { kind: 'parallel' }
   /** Captured output; `sequence` orders pieces of different CPUs. */
   | { kind: 'output'; fd: number; sequence: number; bytes: Uint8Array }

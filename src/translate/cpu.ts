@@ -1,7 +1,7 @@
 import { TSC_HZ } from '../cpu/cpuid.js';
-import { CcKind, ccOp, Flag } from '../cpu/flags.js';
+import { CcKind, ccOp, FIXED_FLAGS, Flag, KEPT_FLAGS } from '../cpu/flags.js';
 import type { CpuHooks } from '../cpu/guest-cpu.js';
-import { CpuState, cpuPointer, Exit, Gpr, JUMP_ENTRIES, JumpEntry, Vector } from '../cpu/state.js';
+import { CpuState, cpuPointer, DR6_BS, Exit, Gpr, JUMP_ENTRIES, JumpEntry, Vector } from '../cpu/state.js';
 import { FCW_DEFAULT, MXCSR_DEFAULT, setMxcsr } from '../cpu/xsave.js';
 import { MACHINE, Machine, MachineFlag } from '../memory/layout.js';
 import { type Memory, PAGE_SIZE } from '../memory/memory.js';
@@ -12,10 +12,6 @@ import { isStackInstruction, usesStackSegment } from './insn.js';
 import { rowOf } from './table.js';
 
 const ARITHMETIC = 0x8d5;
-/** RFLAGS bits kept as they are: TF, DF, NT, AC, ID. */
-const KEPT_FLAGS = Flag.TF | Flag.DF | 0x244000;
-/** Bit 1 always reads as 1; IF is 1 in user mode. */
-const FIXED_FLAGS = 0x202;
 
 /** Instructions between two samples of where time goes (some tens of microseconds). */
 const SAMPLE_INTERVAL = 100_000;
@@ -154,7 +150,7 @@ export class Cpu implements EngineCpu {
     // POPF that sets TF (again) has been executed when it leaves its block.
     if (exit === Exit.interrupt && this.rip !== rip) exit = Exit.next;
     if (exit !== Exit.next) return exit;
-    this.setException(Vector.DB, 0);
+    this.setException(Vector.DB, DR6_BS);
     return Exit.exception;
   }
 
@@ -172,7 +168,7 @@ export class Cpu implements EngineCpu {
       // `restart`: a translation that it relied on was dropped meanwhile.
       return memory.load32(base + CpuState.exit) === Exit.restart ? Exit.next : Exit.exception;
     }
-    memory.storeNumber(base + CpuState.rip, insn.next);
+    if (!row.jumps) memory.storeNumber(base + CpuState.rip, insn.next);
     memory.store32(base + CpuState.budget, memory.load32(base + CpuState.budget) - 1);
     return Exit.next;
   }

@@ -31,6 +31,8 @@ export interface Row {
    * Returns true if it was executed; false with an exception in CpuState if not. For rare, state-heavy instructions.
    */
   readonly execute?: (cpu: GuestCpu, insn: Insn) => boolean;
+  /** Whether `execute` sets RIP itself. */
+  readonly jumps?: boolean;
   /** Whether it always writes all six arithmetic flags: those before it are dead if nothing in between can look. */
   readonly killsFlags?: boolean;
   /** Whether it can raise an exception without having a memory operand, or accesses memory implicitly. */

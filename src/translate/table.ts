@@ -5,6 +5,7 @@ import { rows as bit } from './families/bit.js';
 import { rows as control } from './families/control.js';
 import { rows as move } from './families/move.js';
 import { rows as muldiv } from './families/muldiv.js';
+import { rows as segment } from './families/segment.js';
 import { rows as shift } from './families/shift.js';
 import { rows as string } from './families/string.js';
 import { lockedRows, rows as atomic } from './families/atomic.js';
@@ -40,6 +41,7 @@ export const ROWS: readonly Row[] = [
   ...sseConvert,
   ...sseString,
   ...system,
+  ...segment,
   ...x87,
   ...mmx,
   ...mmxInteger,

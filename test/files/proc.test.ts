@@ -132,6 +132,19 @@ describe('the trees', () => {
     expect(read('/proc/sys/kernel/osrelease')).toMatch(/^6\.1\./);
   });
 
+  it('a thread’s directory has its descriptors, and what is the process’s', () => {
+    const fd = open('/dev/null');
+    const self = '/proc/thread-self';
+    const again = open(`${self}/fd/${fd}`);
+    expect(again).toBeGreaterThan(fd);
+    kernel.call(3, again);
+    expect(list(`${self}/fd`)).toContain(String(fd));
+    expect(read(`${self}/maps`)).toBe(read('/proc/self/maps'));
+    expect(list(self)).toEqual(list('/proc/self').filter((name) => name !== 'task'));
+    expect(read('/proc/sys/vm/mmap_min_addr')).toBe('65536\n');
+    kernel.call(3, fd);
+  });
+
   it('directories list what can be opened in them', () => {
     kernel.reset();
     const pid = String(kernel.k.pid);

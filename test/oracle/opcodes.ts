@@ -85,6 +85,7 @@ const BASELINE = new Set(
 const SKIPPED: Record<string, string> = {
   ...reasons('reads the processor’s tables', 'Sgdt Sidt Sldt Str Smsw Lar Lsl Verr Verw'),
   ...reasons('loads a segment register', 'Lss Lfs Lgs'),
+  ...reasons('the driver’s own segment bases', 'Rdfsbase Rdgsbase Wrfsbase Wrgsbase'),
   ...reasons('enters the kernel', 'Int Int1 Iret Iretd Iretq Retf Retfq'),
   ...reasons('not deterministic', 'Rdtsc Rdtscp Rdrand Rdseed Cpuid Rdpid'),
   ...reasons('depends on the processor’s state components', 'Xsave Xsave64 Xrstor Xrstor64 Xgetbv Xsetbv'),

@@ -65,6 +65,14 @@ int main(void) {
   FAULT("in", 1, "", "inb %%dx, %%al", page);
   FAULT("mov from cr0", 3, "", "mov %%cr0, %%rax", page);
   FAULT("wrmsr", 2, "", "wrmsr", page);
+  FAULT("invd", 2, "", "invd", page);
+  FAULT("lldt", 3, "", "lldt %%ax", page);
+  FAULT("ltr", 3, "", "ltr %%ax", page);
+  FAULT("lmsw", 3, "", "lmsw %%ax", page);
+  FAULT("swapgs", 3, "", "swapgs", page);
+  FAULT("xsetbv", 3, "", "xsetbv", page);
+  FAULT("sysretq", 3, "", "sysretq", page);
+  FAULT("sysexitq", 3, "", ".byte 0x48, 0x0f, 0x35", page);
   FAULT("int $13", 2, "", "int $13", page);
   FAULT("ud2", 2, "", "ud2", page);
   FAULT("lock on a register form", 3, "", ".byte 0xf0, 0x01, 0xc0", page);
@@ -74,6 +82,7 @@ int main(void) {
   FAULT("idivl overflow", 2, "movl $-1, %%ebx; movl $0x80000000, %%eax; cdq", "idivl %%ebx", page);
   FAULT("divl overflow", 2, "movl $1, %%ebx; movl $1, %%edx", "divl %%ebx", page);
   FAULT("int3", 0, "", "int3", page);
+  FAULT("int1", 0, "", ".byte 0xf1", page);
   FAULT("single step", 0, "pushfq; orq $0x100, (%%rsp); popfq", "nop; nop", page);
   FAULT("unmasked SSE division by zero", 4,
         "pushq $0x1d80; ldmxcsr (%%rsp); popq %%rax; pxor %%xmm0, %%xmm0; movq $0x3ff0000000000000, %%rax; movq %%rax, %%xmm1", "divsd %%xmm0, %%xmm1", page);

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { CpuState, Gpr, PfError, Vector } from '../../src/cpu/state.js';
+import { CpuState, DR6_BS, Gpr, PfError, Vector } from '../../src/cpu/state.js';
 import { PKRU_OFFSET } from '../../src/cpu/xsave.js';
 import { Errno } from '../../src/kernel/errno.js';
 import type { AbiName } from '../../src/kernel/pkeys/names.js';
@@ -294,7 +294,7 @@ describe('exceptions', () => {
 
   it.each([
     ['#DE', Vector.DE, Signal.FPE, SiCode.FPE_INTDIV, RIP, true],
-    ['#DB', Vector.DB, Signal.TRAP, SiCode.TRAP_TRACE, RIP, false],
+    ['#DB of INT1', Vector.DB, Signal.TRAP, SiCode.TRAP_BRKPT, RIP, false],
     ['#BP', Vector.BP, Signal.TRAP, SiCode.KERNEL, 0, false],
     ['#UD', Vector.UD, Signal.ILL, SiCode.ILL_ILLOPN, RIP, true],
     ['#GP', Vector.GP, Signal.SEGV, SiCode.KERNEL, 0, true],
@@ -308,6 +308,13 @@ describe('exceptions', () => {
     expect(frame64(main, SigFrame.info + SI_ADDR)).toBe(address);
     expect(frame64(main, SigFrame.trapno)).toBe(vector);
     expect((frame32(main, SigFrame.eflags) & 0x1_0000) !== 0).toBe(fault);
+  });
+
+  it('#DB of a single step', () => {
+    handle(Signal.TRAP, Sa.SIGINFO);
+    expect(raise(Vector.DB, DR6_BS)).toEqual({ kind: 'user' });
+    expect(frame32(main, SigFrame.info + SigInfo.code)).toBe(SiCode.TRAP_TRACE);
+    expect(frame64(main, SigFrame.err)).toBe(0);
   });
 
   it('#PF of a key tells key, address, error code and CR2', () => {

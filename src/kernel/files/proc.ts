@@ -3,6 +3,7 @@ import { lock, unlock } from '../../memory/lock.js';
 import { PAGE_SIZE } from '../../memory/memory.js';
 import { framesUsed } from '../../mmu/frames.js';
 import type { KernelCpu } from '../kernel-cpu.js';
+import { MMAP_MIN_ADDRESS } from '../memory/mm-layout.js';
 import { mapsText, smapsText, sizesOf } from './proc-maps.js';
 import { forEachThread, Process, Task, Tasks, tasksPointer } from '../task.js';
 import { ProcessSignals } from '../signal/state.js';
@@ -137,6 +138,22 @@ const threadEntries = (tid: number): Record<string, Node> => ({
   },
   stat: text((k) => withThread(k, tid, (task) => taskStat(k, task, commName(k, task), sizesOf(k)))),
   status: text((k) => withThread(k, tid, (task) => taskStatus(k, task, commName(k, task), sizesOf(k)))),
+  auxv: text((k) => programAuxv(k.memory, filesOf(k))),
+  cmdline: text((k) => userText(k, argument(k, 'argStart'), argument(k, 'argEnd'))),
+  environ: text((k) => userText(k, argument(k, 'argEnd'), argument(k, 'envEnd'))),
+  exe: link((k) => programPath(k.memory, filesOf(k))),
+  cwd: link((k) => cwd(k.memory, filesOf(k))),
+  root: link(() => '/'),
+  fd: descriptorDirectory,
+  fdinfo: descriptorInfo,
+  maps: text(mapsText),
+  smaps: text(smapsText),
+  // The host's, since its files are the guest's.
+  mounts: text((k) => hostOf(k.memory).mounts()),
+  statm: text((k) => {
+    const { virtual, resident } = sizesOf(k);
+    return `${virtual / PAGE_SIZE} ${resident / PAGE_SIZE} 0 0 0 ${virtual / PAGE_SIZE} 0\n`;
+  }),
 });
 
 /** Sets a thread's name, cut to 15 bytes. */
@@ -179,22 +196,6 @@ const taskDirectory: DirectoryNode = {
 function processDirectory(pid: number): DirectoryNode {
   return directory({
     ...threadEntries(pid),
-    auxv: text((k) => programAuxv(k.memory, filesOf(k))),
-    cmdline: text((k) => userText(k, argument(k, 'argStart'), argument(k, 'argEnd'))),
-    environ: text((k) => userText(k, argument(k, 'argEnd'), argument(k, 'envEnd'))),
-    exe: link((k) => programPath(k.memory, filesOf(k))),
-    cwd: link((k) => cwd(k.memory, filesOf(k))),
-    root: link(() => '/'),
-    fd: descriptorDirectory,
-    fdinfo: descriptorInfo,
-    maps: text(mapsText),
-    smaps: text(smapsText),
-    // The host's, since its files are the guest's.
-    mounts: text((k) => hostOf(k.memory).mounts()),
-    statm: text((k) => {
-      const { virtual, resident } = sizesOf(k);
-      return `${virtual / PAGE_SIZE} ${resident / PAGE_SIZE} 0 0 0 ${virtual / PAGE_SIZE} 0\n`;
-    }),
     task: taskDirectory,
   });
 }
@@ -225,6 +226,7 @@ const machineEntries = directory({
     }),
     vm: directory({
       max_map_count: text(() => '65530\n'),
+      mmap_min_addr: text(() => `${MMAP_MIN_ADDRESS}\n`),
       overcommit_memory: text(() => '0\n'),
     }),
   }),

@@ -1,4 +1,4 @@
-import { CpuState, PfError, Vector } from '../../cpu/state.js';
+import { CpuState, DR6_BS, PfError, Vector } from '../../cpu/state.js';
 import type { KernelCpu } from '../kernel-cpu.js';
 import type { FaultSignal } from '../memory/fault.js';
 import { type Delivered, force } from './deliver.js';
@@ -33,12 +33,12 @@ export function raiseException(k: KernelCpu, fault: FaultSignal | null): Deliver
     case Vector.DE:
       info = { signo: Signal.FPE, code: SiCode.FPE_INTDIV, address: rip };
       break;
-    case Vector.DB:
-      // INT1 says so in the error code, which #DB has not got.
-      if (memory.load32(base + CpuState.errorCode) !== 0)
-        info = { signo: Signal.TRAP, code: SiCode.TRAP_BRKPT, address: rip };
-      else info = { signo: Signal.TRAP, code: SiCode.TRAP_TRACE, address: rip };
+    case Vector.DB: {
+      // INT1 sets no bit of DR6.
+      const stepped = (memory.load32(base + CpuState.errorCode) & DR6_BS) !== 0;
+      info = { signo: Signal.TRAP, code: stepped ? SiCode.TRAP_TRACE : SiCode.TRAP_BRKPT, address: rip };
       break;
+    }
     case Vector.BP:
       info = { signo: Signal.TRAP, code: SiCode.KERNEL };
       break;

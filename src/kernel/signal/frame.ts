@@ -81,9 +81,9 @@ const SIGCONTEXT_ORDER = [
 const FRAME_WITHOUT_INFO = SigFrame.info;
 /** RFLAGS.RF: see Delivery.extraFlags. */
 export const RF = 0x1_0000;
-const AC = 0x4_0000;
 /** RFLAGS bits that rt_sigreturn takes from the frame (FIX_EFLAGS without RF, which has no effect here). */
-const RESTORED_FLAGS = AC | Flag.OF | Flag.DF | Flag.TF | Flag.SF | Flag.ZF | Flag.AF | Flag.PF | Flag.CF;
+const RESTORED_FLAGS =
+  Flag.AC | Flag.OF | Flag.DF | Flag.TF | Flag.SF | Flag.ZF | Flag.AF | Flag.PF | Flag.CF;
 
 function copyWord64(memory: Memory, to: number, from: number): void {
   const i32 = memory.i32;

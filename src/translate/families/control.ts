@@ -90,9 +90,9 @@ function syscall(e: Emitter, insn: Insn, flow: Flow): void {
 }
 
 /** An exception that is reported with RIP behind the instruction: #BP of INT3. */
-function trap(vector: number, errorCode = 0) {
+function trap(vector: number) {
   return (e: Emitter, insn: Insn, flow: Flow): void => {
-    e.setVector(vector, errorCode);
+    e.setVector(vector, 0);
     flow.status(Exit.exception, insn.next);
   };
 }
@@ -114,7 +114,7 @@ function fault(vector: number) {
   return (e: Emitter): void => e.raise(vector);
 }
 
-/** More of them; SYSENTER because nothing is set up behind it, RDPMC because CR4.PCE is clear. */
+/** More of them, of whose mnemonics not all codes are, or several are; SYSENTER because nothing is set up behind it. */
 const PRIVILEGED = [
   Code.Insb_m8_DX,
   Code.Insw_m16_DX,
@@ -124,24 +124,9 @@ const PRIVILEGED = [
   Code.Outsd_DX_m32,
   Code.Lgdt_m1664,
   Code.Lidt_m1664,
-  Code.Lldt_rm16,
-  Code.Lldt_r32m16,
-  Code.Lldt_r64m16,
-  Code.Ltr_rm16,
-  Code.Ltr_r32m16,
-  Code.Ltr_r64m16,
-  Code.Lmsw_rm16,
-  Code.Lmsw_r32m16,
-  Code.Lmsw_r64m16,
-  Code.Swapgs,
   Code.Sysretd,
-  Code.Sysretq,
   Code.Sysenter,
   Code.Sysexitd,
-  Code.Sysexitq,
-  Code.Invd,
-  Code.Xsetbv,
-  Code.Rdpmc,
 ];
 
 export const rows: readonly Row[] = [
@@ -157,7 +142,8 @@ export const rows: readonly Row[] = [
   { mnemonic: Mnemonic.Syscall, end: syscall },
   { mnemonic: Mnemonic.Int3, end: trap(Vector.BP) },
   { mnemonic: Mnemonic.Int, end: int },
-  { mnemonic: Mnemonic.Int1, end: trap(Vector.DB, 1) },
+  // No bit of DR6 is set (the error code stands for it): that tells it from a single step.
+  { mnemonic: Mnemonic.Int1, end: trap(Vector.DB) },
   { mnemonic: Mnemonic.Ud2, end: fault(Vector.UD) },
   { mnemonic: Mnemonic.Ud1, end: fault(Vector.UD) },
   { mnemonic: Mnemonic.Ud0, end: fault(Vector.UD) },
@@ -170,6 +156,15 @@ export const rows: readonly Row[] = [
   { mnemonic: Mnemonic.Invlpg, end: fault(Vector.GP) },
   { mnemonic: Mnemonic.Wbinvd, end: fault(Vector.GP) },
   { mnemonic: Mnemonic.Clts, end: fault(Vector.GP) },
+  { mnemonic: Mnemonic.Invd, end: fault(Vector.GP) },
+  { mnemonic: Mnemonic.Lldt, end: fault(Vector.GP) },
+  { mnemonic: Mnemonic.Ltr, end: fault(Vector.GP) },
+  { mnemonic: Mnemonic.Lmsw, end: fault(Vector.GP) },
+  { mnemonic: Mnemonic.Rdpmc, end: fault(Vector.GP) },
+  { mnemonic: Mnemonic.Swapgs, end: fault(Vector.GP) },
+  { mnemonic: Mnemonic.Xsetbv, end: fault(Vector.GP) },
+  { mnemonic: Mnemonic.Sysexitq, end: fault(Vector.GP) },
+  { mnemonic: Mnemonic.Sysretq, end: fault(Vector.GP) },
   { mnemonic: Mnemonic.In, end: fault(Vector.GP) },
   { mnemonic: Mnemonic.Out, end: fault(Vector.GP) },
   { codes: PRIVILEGED, end: fault(Vector.GP) },

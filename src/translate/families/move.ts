@@ -7,15 +7,16 @@ import type { Insn, Operand } from '../insn.js';
 import type { Row } from '../row.js';
 import { destinationSize } from '../operand-size.js';
 import { width } from '../width.js';
+import { readSelector } from './segment.js';
 
 /** MOV, extensions, exchanges, LEA, the stack, conditional moves and sets. */
 
 function mov(e: Emitter, insn: Insn): void {
   const [to, from] = insn.ops;
-  // Segment registers in user mode: their selectors are fixed; reading is allowed, writing is #GP but for the null selector.
   if (from.kind === 'reg' && from.class === 'seg') {
     const size = to.kind === 'reg' ? to.size : 2;
-    e.imm(SELECTORS[from.num], size);
+    readSelector(e, from.num);
+    if (size === 8) e.c.op(Op.i64_extend_i32_u);
     e.writeOp(0, size);
     return;
   }
@@ -28,9 +29,6 @@ function mov(e: Emitter, insn: Insn): void {
   e.readOp(1, size);
   e.writeOp(0, size);
 }
-
-/** Linux's user selectors: ES, CS, SS, DS, FS, GS. */
-const SELECTORS = [0, 0x33, 0x2b, 0, 0, 0];
 
 /** MOVZX, MOVSX, MOVSXD: the source size is the operand's own. */
 function extend(signed: boolean) {
@@ -116,8 +114,10 @@ const WORD_STACK = new Set<Code>([
 function push(e: Emitter, insn: Insn): void {
   const size = stackSize(insn);
   const op = insn.ops[0];
-  if (op.kind === 'reg' && op.class === 'seg') e.imm(SELECTORS[op.num], size);
-  else e.readOp(0, size);
+  if (op.kind === 'reg' && op.class === 'seg') {
+    readSelector(e, op.num);
+    if (size === 8) e.c.op(Op.i64_extend_i32_u);
+  } else e.readOp(0, size);
   pushValue(e, e.toTemp(width(size).type), size);
 }
 
@@ -302,24 +302,12 @@ function mnemonic(name: string): Mnemonic {
   return value;
 }
 
-const PRIVILEGED_MOVES = [
-  Code.Mov_Sreg_rm16,
-  Code.Mov_Sreg_r32m16,
-  Code.Mov_Sreg_r64m16,
-  Code.Mov_r64_cr,
-  Code.Mov_cr_r64,
-  Code.Mov_r64_dr,
-  Code.Mov_dr_r64,
-  Code.Popw_FS,
-  Code.Popw_GS,
-  Code.Popq_FS,
-  Code.Popq_GS,
-];
+const PRIVILEGED_MOVES = [Code.Mov_r64_cr, Code.Mov_cr_r64, Code.Mov_r64_dr, Code.Mov_dr_r64];
 
 export const rows: readonly Row[] = [
   { mnemonic: Mnemonic.Mov, lower: mov },
-  // Loading a segment register or touching control and debug registers is not for user mode here: #GP.
-  { codes: PRIVILEGED_MOVES, end: (e) => e.raise(Vector.GP) },
+  // Touching control and debug registers is not for user mode here: #GP.
+  { mnemonic: Mnemonic.Mov, codes: PRIVILEGED_MOVES, end: (e) => e.raise(Vector.GP) },
   { mnemonic: Mnemonic.Movzx, lower: extend(false) },
   { mnemonic: Mnemonic.Movsx, lower: extend(true) },
   { mnemonic: Mnemonic.Movsxd, lower: extend(true) },

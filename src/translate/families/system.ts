@@ -1,6 +1,6 @@
 import { Code, Mnemonic } from '../iced/enums.js';
 import { cpuid, xgetbv } from '../../cpu/cpuid.js';
-import { ARITHMETIC_FLAGS, Flag } from '../../cpu/flags.js';
+import { ARITHMETIC_FLAGS, FIXED_FLAGS, Flag, KEPT_FLAGS } from '../../cpu/flags.js';
 import type { GuestCpu } from '../../cpu/guest-cpu.js';
 import { CpuState, Exit, Gpr, Vector } from '../../cpu/state.js';
 import { fxrstor, fxsave, SaveKind, xrstor, xsave } from '../../cpu/xsave-instructions.js';
@@ -16,27 +16,6 @@ import { moveStackPointer, peekValue, pushValue } from './move.js';
 /** NOP and hints, RDPKRU and WRPKRU, PUSHF and POPF, CPUID, RDTSC, XGETBV, the XSAVE family. */
 
 function nothing(): void {}
-
-/**
- * What processors without the feature in question execute as hints that do nothing: libraries use some without asking, as
- * libgcc's unwinder does RDSSP.
- */
-const HINTS = [
-  Code.Prefetchwt1_m8,
-  Code.Prefetchit0_m8,
-  Code.Prefetchit1_m8,
-  Code.Cldemote_m8,
-  Code.Rdsspd_r32,
-  Code.Rdsspq_r64,
-  Code.Bndldx_bnd_mib,
-  Code.Bndmov_bnd_bndm128,
-  Code.Bndcl_bnd_rm64,
-  Code.Bndcu_bnd_rm64,
-  Code.Bndstx_mib_bnd,
-  Code.Bndmov_bndm128_bnd,
-  Code.Bndmk_bnd_m64,
-  Code.Bndcn_bnd_rm64,
-];
 
 function pause(e: Emitter): void {
   e.switchPoint(SwitchPoint.pause);
@@ -63,10 +42,6 @@ function wrpkru(e: Emitter): void {
   e.writePkru();
 }
 
-/** RFLAGS bits kept as they are, and those that user mode always shows: bit 1 and IF. */
-const KEPT = 0x244000 | Flag.DF | Flag.TF;
-const FIXED = 0x202;
-
 function pushf(size: number) {
   return (e: Emitter): void => {
     const c = e.c;
@@ -74,10 +49,10 @@ function pushf(size: number) {
     // The image on the stack never shows RF and VM; TF is shown.
     c.get(Emitter.CPU)
       .mem(Op.i32_load, CpuState.rflags)
-      .i32(KEPT)
+      .i32(KEPT_FLAGS)
       .op(Op.i32_and)
       .op(Op.i32_or)
-      .i32(FIXED)
+      .i32(FIXED_FLAGS)
       .op(Op.i32_or);
     if (size === 8) c.op(Op.i64_extend_i32_u);
     else c.i32(0xffff).op(Op.i32_and);
@@ -94,12 +69,12 @@ function popf(size: number) {
     moveStackPointer(e, size);
     c.get(Emitter.CPU)
       .get(value)
-      .i32(size === 8 ? KEPT : KEPT & 0xffff)
+      .i32(size === 8 ? KEPT_FLAGS : KEPT_FLAGS & 0xffff)
       .op(Op.i32_and);
     if (size === 2)
       c.get(Emitter.CPU)
         .mem(Op.i32_load, CpuState.rflags)
-        .i32(KEPT & ~0xffff)
+        .i32(KEPT_FLAGS & ~0xffff)
         .op(Op.i32_and)
         .op(Op.i32_or);
     c.mem(Op.i32_store, CpuState.rflags);
@@ -201,6 +176,17 @@ export const rows: readonly Row[] = [
   { mnemonic: Mnemonic.Nop, lower: nothing },
   { mnemonic: Mnemonic.Endbr64, lower: nothing },
   { mnemonic: Mnemonic.Endbr32, lower: nothing },
+  // What processors without the feature execute as hints that do nothing: shadow stacks (libgcc's unwinder asks by RDSSP), MPX.
+  { mnemonic: Mnemonic.Rdsspd, lower: nothing },
+  { mnemonic: Mnemonic.Rdsspq, lower: nothing },
+  { mnemonic: Mnemonic.Bndmk, lower: nothing },
+  { mnemonic: Mnemonic.Bndcl, lower: nothing },
+  { mnemonic: Mnemonic.Bndcu, lower: nothing },
+  { mnemonic: Mnemonic.Bndcn, lower: nothing },
+  { mnemonic: Mnemonic.Bndmov, lower: nothing },
+  { mnemonic: Mnemonic.Bndldx, lower: nothing },
+  { mnemonic: Mnemonic.Bndstx, lower: nothing },
+  { mnemonic: Mnemonic.Cldemote, lower: nothing },
   { mnemonic: Mnemonic.Pause, lower: pause },
   { mnemonic: Mnemonic.Reservednop, lower: nothing },
   { mnemonic: Mnemonic.Prefetcht0, lower: nothing },
@@ -208,8 +194,10 @@ export const rows: readonly Row[] = [
   { mnemonic: Mnemonic.Prefetcht2, lower: nothing },
   { mnemonic: Mnemonic.Prefetchnta, lower: nothing },
   { mnemonic: Mnemonic.Prefetchw, lower: nothing },
+  { mnemonic: Mnemonic.Prefetchwt1, lower: nothing },
+  { mnemonic: Mnemonic.Prefetchit0, lower: nothing },
+  { mnemonic: Mnemonic.Prefetchit1, lower: nothing },
   { mnemonic: Mnemonic.Prefetch, lower: nothing },
-  { codes: HINTS, lower: nothing },
   { mnemonic: Mnemonic.Rdpkru, lower: rdpkru, mayRaise: true },
   { mnemonic: Mnemonic.Wrpkru, lower: wrpkru, mayRaise: true },
   { mnemonic: Mnemonic.Pushfq, lower: pushf(8), mayRaise: true },
