@@ -39,7 +39,6 @@ export default defineConfig([
       main: 'dist/src/cli/start.js',
       cpu: 'dist/workers/cpu.js',
       scheduler: 'dist/workers/scheduler.js',
-      translator: 'dist/workers/translator.js',
       // Piscina looks for its own worker beside itself.
       worker: 'node_modules/piscina/dist/worker.js',
     },
@@ -49,11 +48,6 @@ export default defineConfig([
     ...base,
     input: { 'cpu-worker': 'dist/src/machine/cpu-worker.js' },
     output: { ...output, chunkFileNames: 'cpu-[name].js' },
-  },
-  {
-    ...base,
-    input: { 'translator-thread': 'dist/src/translate/background/translator-thread.js' },
-    output: { ...output, chunkFileNames: 'translator-[name].js' },
   },
   {
     ...base,

@@ -1,4 +1,3 @@
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { HostClock } from '../cpu/clock.js';
 import { CpuLoop, Slice } from '../kernel/cpu-loop.js';
 import { startProgram } from '../kernel/exec.js';
@@ -11,9 +10,6 @@ import { LoadError } from '../loader/load-error.js';
 import { MACHINE, Machine, MachineFlag } from '../memory/layout.js';
 import { Memory } from '../memory/memory.js';
 import { hasMutant, Mutant } from '../memory/mutants.js';
-import { compiledFile } from '../startup/package-file.js';
-import { BackgroundTranslator } from '../translate/background/translator.js';
-import type { TranslatorJob } from '../translate/background/translator-thread.js';
 import { Cpu } from '../translate/cpu.js';
 import { Engine } from '../translate/engine.js';
 import { TranslationStore } from '../translate/translation-store.js';
@@ -31,8 +27,6 @@ export function runCpu({ memory: wasm, id, port, handlers, translations, program
   let parallel = false;
   const engine = new Engine(memory, null, handlers, id);
   if (translations) engine.useStore(TranslationStore.open(translations.directory, translations.program, id));
-  const background = new BackgroundTranslator(startTranslator, () => hasSpareCore(memory));
-  engine.useBackground(background);
   const { k, mmu, services } = createKernelCpu(memory, (hooks) => new Cpu(memory, id, hooks, engine), {
     clock: new HostClock(memory),
     output: capture ? new CapturedOutput(memory, port) : new HostOutput(memory, id),
@@ -66,28 +60,10 @@ export function runCpu({ memory: wasm, id, port, handlers, translations, program
     if (!(error instanceof LoadError)) throw error;
     end = { loadError: { path: error.path, reason: error.reason } };
   } finally {
-    background.close();
     closeNonBlocking();
     port.close();
   }
   return end;
-}
-
-function startTranslator(posted: Int32Array): MessagePort {
-  const { port1, port2 } = new MessageChannel();
-  const workerData: TranslatorJob = { port: port2, posted };
-  const thread = new Worker(compiledFile('start/translator.js'), {
-    workerData,
-    transferList: [port2],
-    trackUnmanagedFds: false,
-  });
-  thread.unref();
-  return port1;
-}
-
-function hasSpareCore(memory: Memory): boolean {
-  const queue = runQueue(memory);
-  return Atomics.load(memory.i32, (queue + RunQueue.awake) >>> 2) < memory.load32(queue + RunQueue.hostCores);
 }
 
 /**

@@ -1,18 +1,12 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { MessageChannel } from 'node:worker_threads';
 import { handlerBytes } from '../machine/handlers.js';
-import type { RegionPlan } from '../translate/background/plan.js';
-import type * as TranslatorThread from '../translate/background/translator-thread.js';
-import type { TranslatorReply } from '../translate/background/translator-thread.js';
-import { FlowControl, flowOf } from '../translate/flow-control.js';
 import { icedBytes, SMALL_ICED, smallIced, useIced } from '../translate/iced/library.js';
 import { InsnDecoder } from '../translate/insn.js';
 import { runtimeBytes } from '../translate/runtime.js';
 import { keepModule } from './kept-module.js';
 import { compiledFile, packageFile } from './package-file.js';
-import { keepCode, loadScript } from './scripts.js';
 
 /**
  * The last step of `npm run build`: keeps the code that V8 makes of the modules and the bundles. Nothing depends on it but the time
@@ -23,7 +17,6 @@ function build(): void {
   writeFileSync(join(start, 'package.json'), '{ "type": "commonjs" }\n');
   writeFileSync(SMALL_ICED, smallIced());
   run([process.argv[1], 'modules'], {});
-  run([process.argv[1], 'translator'], { EUROPA_KEEP_CODE: '1' });
   // A program whose start is like that of most.
   run([compiledFile('src/cli/main.js'), 'run', packageFile(TYPICAL)], { EUROPA_KEEP_CODE: '1' });
 }
@@ -54,39 +47,8 @@ function keepModules(): void {
   });
 }
 
-/** Has a translator's bundle translate one long block of the commonest instructions. */
-function keepTranslator(): void {
-  const { serveTranslations } = loadScript(
-    compiledFile('start/translator-thread.js'),
-  ) as typeof TranslatorThread;
-  const { port1, port2 } = new MessageChannel();
-  serveTranslations({ port: port2, posted: new Int32Array(1) });
-  const decoder = new InsnDecoder();
-  const insns: Buffer[] = [];
-  for (const line of readFileSync(packageFile(SHAPES), 'utf8').split('\n')) {
-    const bytes = Buffer.from(line.split(' ', 1)[0], 'hex');
-    const insn = decoder.decode(bytes, 0x40_0000);
-    if (insn && flowOf(insn).kind === FlowControl.next) insns.push(bytes);
-  }
-  const plan: RegionPlan = {
-    entry: 0x40_0000,
-    options: { chain: true, seeded: false, cpu: 0x1_0000, exactSoFar: false },
-    blocks: [{ start: 0x40_0000, insns: insns.length, successors: [] }],
-    bytes: Buffer.concat(insns),
-  };
-  port1.on('message', ({ kind }: TranslatorReply) => {
-    if (kind === 'ready') port1.postMessage(plan);
-    else {
-      keepCode();
-      port1.close();
-      process.exitCode = kind === 'translated' ? 0 : 1;
-    }
-  });
-}
-
 /** The commonest instructions. */
 const SHAPES = 'src/translate/threaded/shapes.txt';
 
 if (process.argv[2] === 'modules') keepModules();
-else if (process.argv[2] === 'translator') keepTranslator();
 else build();

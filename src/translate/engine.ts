@@ -4,25 +4,17 @@ import { Frame, MACHINE, Machine } from '../memory/layout.js';
 import { type Memory, PAGE_SHIFT, PAGE_SIZE } from '../memory/memory.js';
 import { Access } from '../mmu/walk.js';
 import { machineCode, prepareFlags } from '../wasm/v8.js';
-import { planOf } from './background/plan.js';
-import type { BackgroundTranslator } from './background/translator.js';
-import {
-  type CachedRegion,
-  CodeCache,
-  type SourceBytes,
-  singleKey,
-  type TranslatedModule,
-} from './code-cache.js';
+import { type CachedRegion, CodeCache, type SourceBytes, singleKey } from './code-cache.js';
 import { HELPERS } from './helpers.js';
 import { disassemble } from './iced/library.js';
 import { type Insn, InsnDecoder, MAX_INSN } from './insn.js';
-import { COLD, discover, type Growth, HOT, PROFILED, type Profile, type Region, SINGLE } from './region.js';
+import { COLD, discover, type Growth, HOT, type Profile, PROFILED, SINGLE } from './region.js';
 import { type RuntimeExports, runtimeModule } from './runtime.js';
+import { emitRegion } from './translate.js';
 import type { SharedAccess } from './shared-access.js';
-import type { HandlerExports } from './threaded/handlers.js';
 import { ThreadedBlock } from './threaded/layout.js';
+import type { HandlerExports } from './threaded/handlers.js';
 import { type Handlers, ThreadedCode } from './threaded/threaded-code.js';
-import { emitRegion, type RegionOptions } from './translate.js';
 import type { StoredRegion, TranslationStore } from './translation-store.js';
 import { typescriptHelpers } from './ts-helpers.js';
 
@@ -79,9 +71,6 @@ export class Engine {
 
   /** Regions of earlier runs; null: none are kept. */
   private store: TranslationStore | null = null;
-
-  /** Translates in another thread; null: everything is translated here. */
-  private background: BackgroundTranslator | null = null;
 
   /**
    * @param shared makes this the engine of a seeded machine: all accesses to guest memory go through it
@@ -164,8 +153,7 @@ export class Engine {
   /** The threaded block at `rip` has run often enough to be translated. */
   promote(cpu: EngineCpu, rip: number): void {
     const block = this.cache.get(rip);
-    if (block?.block && !this.requestRegion(cpu, rip) && !this.compile(cpu, rip, PROFILED, block))
-      this.cache.drop(block);
+    if (block?.block && !this.compile(cpu, rip, PROFILED, block)) this.cache.drop(block);
     this.forgetJump(rip);
   }
 
@@ -174,7 +162,6 @@ export class Engine {
    * again with more in them; where there is threaded code, its profile has decided that already.
    */
   sample(cpu: EngineCpu, rip: number): void {
-    this.takeRegions(cpu);
     const region = this.cache.get(rip);
     if (region && !region.hot && !this.threaded && ++region.samples >= HOT_SAMPLES)
       this.compile(cpu, rip, HOT, region);
@@ -240,7 +227,12 @@ export class Engine {
     const profile = growth === PROFILED ? this.profile : undefined;
     const found = discover(entry, (ip) => this.fetchFrom(cpu, ip), growth, profile);
     if (!found) return null;
-    const bytes = emitRegion(found, this.regionOptions(cpu, growth));
+    const bytes = emitRegion(found, {
+      chain: growth !== SINGLE,
+      seeded: this.shared !== null,
+      cpu: this.shared ? null : cpu.base,
+      exactSoFar: growth !== SINGLE && this.memory.load32(cpu.base + CpuState.mxcsrSlow) === 1,
+    });
     const module = new WebAssembly.Module(bytes);
     const code = this.instantiate(module);
     if (profile && found.entryBlock.isLoopHeader && bytes.length <= SMALL_LOOP) machineCode()?.optimise(code);
@@ -249,7 +241,10 @@ export class Engine {
       block: 0,
       key,
       code,
-      source: this.source(cpu, blocksOf(found)),
+      source: this.source(
+        cpu,
+        [...found.blocks.values()].map(({ insns }) => insns),
+      ),
       pages: [...found.pages],
       frames: this.framesOf(cpu, found.pages),
       hot: growth === HOT || found.complete,
@@ -271,72 +266,8 @@ export class Engine {
     return region;
   }
 
-  private regionOptions(cpu: EngineCpu, growth: Growth): RegionOptions {
-    return {
-      chain: growth !== SINGLE,
-      seeded: this.shared !== null,
-      cpu: this.shared ? null : cpu.base,
-      exactSoFar: growth !== SINGLE && this.memory.load32(cpu.base + CpuState.mxcsrSlow) === 1,
-    };
-  }
-
   private instantiate(module: WebAssembly.Module): WebAssembly.ExportValue {
     return new WebAssembly.Instance(module, this.imports).exports.r;
-  }
-
-  /** Has hot regions translated in another thread when that is possible. */
-  useBackground(background: BackgroundTranslator): void {
-    this.background = background;
-  }
-
-  /**
-   * Asks the other thread for the region at `rip`, where a threaded block has become hot and goes on until it comes.
-   * @returns false if it is to be translated here and now
-   */
-  private requestRegion(cpu: EngineCpu, rip: number): boolean {
-    const { background, drops } = this;
-    if (!background) return false;
-    this.takeRegions(cpu);
-    if (background.awaits(rip)) {
-      this.cool(rip);
-      return true;
-    }
-    if (!background.wants()) return false;
-    this.fetchedPage = -1;
-    const found = discover(rip, (ip) => this.fetchFrom(cpu, ip), PROFILED, this.profile);
-    // Small loops are optimised at once.
-    if (!found || (found.entryBlock.isLoopHeader && found.insns <= SMALL)) return false;
-    const source = this.source(cpu, blocksOf(found));
-    // What has been read may be of two versions.
-    if (drops !== this.drops) return false;
-    const starts = [...found.blocks.keys()];
-    background.request(planOf(found, source, this.regionOptions(cpu, PROFILED)), {
-      source,
-      starts,
-      insns: found.insns,
-    });
-    for (const start of starts) this.cool(start);
-    return true;
-  }
-
-  /** Takes regions that have been asked for and have come. */
-  private takeRegions(cpu: EngineCpu): void {
-    const { background } = this;
-    if (!background?.hasReplies) return;
-    for (let reply = background.take(); reply; reply = background.take()) {
-      const { entry, module, source, starts, insns } = reply;
-      const old = this.cache.get(entry);
-      // Without a block it has been dropped, with a region translated here after that.
-      if (!old?.block) continue;
-      this.fetchedPage = -1;
-      if (!module) {
-        this.compile(cpu, entry, PROFILED, old);
-      } else if (this.isUnchanged(cpu, source) && this.cache.get(entry) === old) {
-        this.enterRegion(cpu, entry, { ...module, code: null, profiled: true }, source, insns, old);
-        for (const start of starts) this.cool(start);
-      }
-      this.forgetJump(entry);
-    }
   }
 
   /** Uses regions of earlier runs from here on, and keeps those of this run for `saveTranslations`. */
@@ -352,30 +283,10 @@ export class Engine {
       this.store!.drop(key);
       return null;
     }
-    const { bytes, source, insns } = stored;
+    const { bytes, source } = stored;
     const native = stored.code && machineCode()?.deserialize(stored.code, bytes);
     const module = native ?? new WebAssembly.Module(bytes);
-    const region = this.enterRegion(
-      cpu,
-      key,
-      { bytes, module, code: native ? stored.code : null, profiled: true },
-      source,
-      insns,
-    );
-    this.memory.count(cpu.base + CpuState.regionsRestored);
-    return region;
-  }
-
-  /** Enters a region of a module that was made elsewhere. @param old the threaded block in whose place it comes */
-  private enterRegion(
-    cpu: EngineCpu,
-    key: number,
-    module: TranslatedModule,
-    source: readonly SourceBytes[],
-    insns: number,
-    old?: CachedRegion,
-  ): CachedRegion {
-    const code = this.instantiate(module.module);
+    const code = this.instantiate(module);
     const pages = [...new Set(source.map(({ address }) => Math.floor(address / PAGE_SIZE)))];
     const region: CachedRegion = {
       slot: this.cache.allocate(code),
@@ -387,13 +298,11 @@ export class Engine {
       frames: this.framesOf(cpu, pages),
       hot: true,
       samples: 0,
-      insns,
-      ...(this.store ? { module } : {}),
+      insns: stored.insns,
+      module: { bytes, module, code: native ? stored.code : null, profiled: true },
     };
-    if (old) {
-      this.cache.replace(old, region);
-      this.memory.count(cpu.base + CpuState.regionsTranslated);
-    } else this.cache.add(region);
+    this.cache.add(region);
+    this.memory.count(cpu.base + CpuState.regionsRestored);
     return region;
   }
 
@@ -617,8 +526,4 @@ export class Engine {
     const length = insn ? Math.min(insn.next - address, room) : Math.min(room, 8);
     return { bytes: bytes.slice(0, length), text: disassemble(bytes, address) };
   }
-}
-
-function blocksOf(region: Region): (readonly Insn[])[] {
-  return [...region.blocks.values()].map(({ insns }) => insns);
 }

@@ -4,9 +4,9 @@ import type { Insn } from './insn.js';
 /** A basic block: instructions that run one after the other; only the last may transfer control. */
 export interface Block {
   readonly start: number;
-  readonly insns: readonly Insn[];
+  readonly insns: Insn[];
   /** Addresses that follow within the region's instructions, known statically; others are exits. */
-  readonly successors: readonly number[];
+  successors: number[];
   /** Reverse postorder number; -1 while unreachable. */
   order: number;
   /** Immediate dominator; null for the entry. */
@@ -93,6 +93,7 @@ export function discover(
   const returns = new Map<number, number>();
   let calls = false;
   const queue = [entry];
+  const pages = new Set<number>();
   /** @returns whether the address is one at which a block begins */
   const lead = (address: number, callee: number, elsewhere = false): boolean => {
     if (leaders.has(address)) return true;
@@ -108,6 +109,8 @@ export function discover(
       const insn = fetch(ip);
       if (!insn) break;
       insns.set(ip, insn);
+      pages.add(Math.floor(ip / 4096));
+      pages.add(Math.floor((insn.next - 1) / 4096));
       const flow = flowOf(insn);
       if (flow.kind === FlowControl.next) {
         ip = insn.next;
@@ -142,10 +145,10 @@ export function discover(
   }
   if (!insns.has(entry)) return null;
 
-  const parts: BlockPart[] = [];
+  const blocks = new Map<number, Block>();
   for (const start of leaders.keys()) {
     if (!insns.has(start)) continue;
-    const block: BlockPart = { start, insns: [], successors: [] };
+    const block = newBlock(start);
     let insn = insns.get(start);
     while (insn) {
       block.insns.push(insn);
@@ -164,43 +167,26 @@ export function discover(
       }
       insn = insns.get(insn.next);
     }
-    parts.push(block);
-  }
-  const complete = !calls && insns.size < growth.insns;
-  return assemble(entry, parts, complete);
-}
-
-/** A basic block as it is found. */
-export interface BlockPart {
-  readonly start: number;
-  readonly insns: Insn[];
-  successors: number[];
-}
-
-/** The region of these basic blocks, with what their graph tells. */
-export function assemble(entry: number, parts: readonly BlockPart[], complete: boolean): Region {
-  const blocks = new Map<number, Block>();
-  const pages = new Set<number>();
-  let count = 0;
-  for (const part of parts) {
-    blocks.set(part.start, {
-      ...part,
-      order: -1,
-      dominator: null,
-      dominated: [],
-      predecessors: [],
-      isLoopHeader: false,
-      isMerge: false,
-    });
-    count += part.insns.length;
-    for (const insn of part.insns) {
-      pages.add(Math.floor(insn.ip / 4096));
-      pages.add(Math.floor((insn.next - 1) / 4096));
-    }
+    blocks.set(start, block);
   }
   const entryBlock = blocks.get(entry)!;
   analyse(blocks, entryBlock);
-  return { entry, blocks, entryBlock, complete, insns: count, pages };
+  const complete = !calls && insns.size < growth.insns;
+  return { entry, blocks, entryBlock, complete, insns: insns.size, pages };
+}
+
+function newBlock(start: number): Block {
+  return {
+    start,
+    insns: [],
+    successors: [],
+    order: -1,
+    dominator: null,
+    dominated: [],
+    predecessors: [],
+    isLoopHeader: false,
+    isMerge: false,
+  };
 }
 
 /** Reverse postorder, dominators (Cooper, Harvey, Kennedy 2001), loop headers and merge blocks. */
