@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { Worker } from 'node:worker_threads';
+import { standBack } from '../startup/priorities.js';
 import { prepareFlags } from '../wasm/v8.js';
 import type * as Start from './start.js';
 
@@ -13,6 +14,7 @@ import type * as Start from './start.js';
 const require = createRequire(import.meta.url);
 const start = fileURLToPath(new URL('../../start/', import.meta.url));
 prepareFlags();
+standBack(require);
 let first: Worker | null = null;
 if (process.argv[2] === 'run') {
   const threads = require('node:worker_threads') as typeof import('node:worker_threads');
