@@ -4,7 +4,6 @@ import { Piscina } from 'piscina';
 import { CpuMode, CpuState, cpuPointer } from '../../src/cpu/state.js';
 import { stopMachine } from '../../src/kernel/exit.js';
 import { pkeyMprotect } from '../../src/kernel/memory/mprotect.js';
-import { loadHandlers } from '../../src/machine/handlers.js';
 import type { CpuJob } from '../../src/machine/messages.js';
 import { compiledFile } from '../../src/startup/package-file.js';
 import { PAGE_SIZE } from '../../src/memory/memory.js';
@@ -34,7 +33,7 @@ async function shootdown(others: number): Promise<Prepared> {
   const ports = ids.map(() => new MessageChannel());
   const ends = ids.map((id, i) => {
     const { port2: port } = ports[i];
-    const job: CpuJob = { memory: memory.wasm, id, port, handlers: loadHandlers(), translations: null };
+    const job: CpuJob = { memory: memory.wasm, id, port, translations: null };
     machine.start(code, { rsi: page }, id);
     return pool.run(job, { transferList: [port] });
   });

@@ -3,7 +3,6 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import type { Worker } from 'node:worker_threads';
 import { standBack } from '../startup/priorities.js';
-import { prepareFlags } from '../wasm/v8.js';
 import type * as Start from './start.js';
 
 /**
@@ -13,7 +12,6 @@ import type * as Start from './start.js';
  */
 const require = createRequire(import.meta.url);
 const start = fileURLToPath(new URL('../../start/', import.meta.url));
-prepareFlags();
 standBack(require);
 let first: Worker | null = null;
 if (process.argv[2] === 'run') {

@@ -13,19 +13,20 @@ import { hasMutant, Mutant } from '../memory/mutants.js';
 import { Cpu } from '../translate/cpu.js';
 import { Engine } from '../translate/engine.js';
 import { TranslationStore } from '../translate/translation-store.js';
+import { loadHandlers } from './handlers.js';
 import { createScheduler } from './create-scheduler.js';
 import { type CpuEnd, type CpuJob, type CpuMessage, FAULTS_REPORTED } from './messages.js';
 import { CapturedOutput, HostOutput } from './output.js';
 
 /** The body of a CPU worker in parallel mode: runs one CPU until the machine stops. */
-export function runCpu({ memory: wasm, id, port, handlers, translations, program }: CpuJob): CpuEnd {
+export function runCpu({ memory: wasm, id, port, translations, program }: CpuJob): CpuEnd {
   const memory = new Memory(wasm);
   if (memory.load32(MACHINE + Machine.stopping) !== 0) return {};
   const capture = (memory.load32(MACHINE + Machine.flags) & MachineFlag.captureOutput) !== 0;
   let faults = 0;
   const tell = (message: CpuMessage) => port.postMessage(message);
   let parallel = false;
-  const engine = new Engine(memory, null, handlers, id);
+  const engine = new Engine(memory, null, loadHandlers(), id);
   if (translations) engine.useStore(TranslationStore.open(translations.directory, translations.program, id));
   const { k, mmu, services } = createKernelCpu(memory, (hooks) => new Cpu(memory, id, hooks, engine), {
     clock: new HostClock(memory),

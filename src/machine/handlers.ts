@@ -12,8 +12,8 @@ export function handlerBytes(): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * The handlers of threaded code, as `npm run build` made them. They are compiled once for all CPUs of all machines: workers
- * that a WebAssembly.Module is posted to share its machine code, also what V8 compiles later.
+ * The handlers of threaded code, as `npm run build` made them. Every thread asks for them itself; V8 has the machine code of a module
+ * once for all threads that have taken it from the same bytes.
  */
 export function loadHandlers(): Handlers {
   if (loaded) return loaded;

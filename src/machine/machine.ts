@@ -17,7 +17,6 @@ import { MACHINE, Machine as MachineBlock } from '../memory/layout.js';
 import type { Memory } from '../memory/memory.js';
 import { readStats, type Stats } from '../observe/stats.js';
 import { programDigest } from '../translate/translation-store.js';
-import { loadHandlers } from './handlers.js';
 import { describeStreams, feedInput, InputPump } from './input.js';
 import type { CpuEnd, CpuJob, CpuMessage, KeyFault, SchedulerJob } from './messages.js';
 import { type CheckedOptions, checkOptions, type MachineOptions } from './options.js';
@@ -115,7 +114,6 @@ export class Machine {
       memory: this.memory.wasm,
       id,
       port: port2,
-      handlers: loadHandlers(),
       translations: this.translations,
       program,
     };

@@ -1,7 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { ProgramStart } from '../kernel/exec.js';
 import type { KeyFault } from '../kernel/services.js';
-import type { Handlers } from '../translate/threaded/threaded-code.js';
 import type { FatalSignal } from '../kernel/signal/deliver.js';
 
 export type { KeyFault };
@@ -11,7 +10,6 @@ export interface CpuJob {
   readonly memory: WebAssembly.Memory;
   readonly id: number;
   readonly port: MessagePort;
-  readonly handlers: Handlers;
   /** Where to find and keep translations of the program with this digest; null: nowhere. */
   readonly translations: { readonly directory: string; readonly program: string } | null;
   /** The program to start; for one CPU of the machine. */

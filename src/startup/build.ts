@@ -5,6 +5,7 @@ import { handlerBytes } from '../machine/handlers.js';
 import { icedBytes, SMALL_ICED, smallIced, useIced } from '../translate/iced/library.js';
 import { InsnDecoder } from '../translate/insn.js';
 import { runtimeBytes } from '../translate/runtime.js';
+import { KEEP_PLAIN } from '../wasm/v8.js';
 import { keepModule } from './kept-module.js';
 import { compiledFile, packageFile } from './package-file.js';
 
@@ -18,7 +19,8 @@ function build(): void {
   writeFileSync(SMALL_ICED, smallIced());
   run([process.argv[1], 'modules'], {});
   // A program whose start is like that of most.
-  run([compiledFile('src/cli/main.js'), 'run', packageFile(TYPICAL)], { EUROPA_KEEP_CODE: '1' });
+  for (const EUROPA_KEEP_CODE of ['flags', KEEP_PLAIN])
+    run([compiledFile('src/cli/main.js'), 'run', packageFile(TYPICAL)], { EUROPA_KEEP_CODE });
 }
 
 /** Each part takes about a second. */

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
+import { cachedDataVersionTag } from 'node:v8';
 import { Script } from 'node:vm';
-import { prepareFlags } from '../wasm/v8.js';
 import { readCodeFile, showCode, writeCodeFile } from './code-file.js';
 
 /**
@@ -24,8 +24,6 @@ const loaded = new Map<string, Loaded>();
 export function loadScript(path: string): unknown {
   const known = loaded.get(path);
   if (known) return known.module.exports;
-  // V8 takes code only under the flags that it was made under.
-  prepareFlags();
   const source = readFileSync(path);
   const cachedData = readCodeFile(codeFile(path), source) ?? undefined;
   const text = `(function (exports, require, module, __filename, __dirname) {${source.toString('latin1')}\n})`;
@@ -51,12 +49,13 @@ function later(load: () => object): object {
   return new Proxy({}, { get: (_, name) => Reflect.get(load(), name) });
 }
 
+/** V8 takes code only under the flags that it was made under: there is a file for those before and after `prepareFlags`. */
 function codeFile(path: string): string {
-  return `${path}.code`;
+  return `${path}.${cachedDataVersionTag()}.code`;
 }
 
-/** Set by `npm run build` for a run whose code is kept. */
-const keeping = process.env.EUROPA_KEEP_CODE === '1';
+/** Set by `npm run build` for runs whose code is kept: one in which flags are set as always, and one without (KEEP_PLAIN). */
+const keeping = process.env.EUROPA_KEEP_CODE !== undefined;
 
 /** In a run for the sake of its code, writes that of all bundles that this thread has loaded, as far as it has been compiled by now. */
 export function keepCode(): void {
