@@ -4,7 +4,7 @@
  * Compiled code reaches a structure's fields, a stack frame or neighbouring elements by one register and constant distances. An access
  * whose address is a distance from that of another is told apart from it by the distance alone, so one look-up for the range that all
  * of them span will do, if the range lies in one page. A draft of the region records the accesses; what was found is used when
- * the region is emitted for good (src/translate/emitter.ts).
+ * the region is emitted for good (src/translate/memory-emitter.ts).
  */
 
 /** An address as far as it is known: so many bytes behind a value that has a name. */

@@ -72,7 +72,7 @@ export function setXmm(e: Emitter, insn: Insn): void {
   e.c.set(e.xmmW(xmmNumber(insn, 0)));
 }
 
-/** Stores `write(offset)` at operand 0, memory: see Emitter.storeWith. */
+/** Stores `write(offset)` at operand 0, memory: see MemoryEmitter.storeWith. */
 export function storeMemory(
   e: Emitter,
   bytes: number,
