@@ -14,6 +14,8 @@ export interface FloatRange {
   readonly move: bigint;
   /** Likewise: the moved numbers of the range are greater than this. */
   readonly bound: bigint;
+  /** Likewise: a bound that no number passes, the greatest signed one. */
+  readonly impassable: bigint;
 }
 
 /** The least and (exclusive) the last biased exponent of a range. */
@@ -23,27 +25,27 @@ interface Exponents {
 }
 
 /** Bits of a format, and of the significand that it stores. */
-interface Layout {
+export interface FloatLayout {
   readonly bits: bigint;
   readonly fraction: bigint;
 }
 
-const SINGLE: Layout = { bits: 32n, fraction: 23n };
-const DOUBLE: Layout = { bits: 64n, fraction: 52n };
+export const SINGLE_LAYOUT: FloatLayout = { bits: 32n, fraction: 23n };
+export const DOUBLE_LAYOUT: FloatLayout = { bits: 64n, fraction: 52n };
 
 /** Biased exponent of infinities and NaN. */
-const end = ({ bits, fraction }: Layout) => (1n << (bits - fraction - 1n)) - 1n;
+const end = ({ bits, fraction }: FloatLayout) => (1n << (bits - fraction - 1n)) - 1n;
 
 /** Operands whose sum and difference are finite; a tiny sum is exact. */
-const summands = (f: Layout): Exponents => ({ from: 1n, to: end(f) - 1n });
+const summands = (f: FloatLayout): Exponents => ({ from: 1n, to: end(f) - 1n });
 
 /** Operands whose product and quotient are neither tiny nor infinite: exponents of half the range around 1. */
-const factors = (f: Layout): Exponents => {
+const factors = (f: FloatLayout): Exponents => {
   const one = end(f) >> 1n;
   return { from: one - (one >> 1n) + 1n, to: one + (one >> 1n) };
 };
 
-function range(index: number, { bits, fraction }: Layout, { from, to }: Exponents): FloatRange {
+function range(index: number, { bits, fraction }: FloatLayout, { from, to }: Exponents): FloatRange {
   const last = to << (fraction + 1n);
   const half = 1n << (bits - 1n);
   const lanes = (value: bigint) => {
@@ -51,23 +53,28 @@ function range(index: number, { bits, fraction }: Layout, { from, to }: Exponent
     return bits === 32n ? (lane << 32n) | lane : lane;
   };
   const length = (to - from) << (fraction + 1n);
-  return { index, move: lanes(half - last), bound: lanes(half - length - 1n) };
+  return {
+    index,
+    move: lanes(half - last),
+    bound: lanes(half - length - 1n),
+    impassable: lanes(half - 1n),
+  };
+}
+
+/** The ranges of a format. @param first index of the first */
+function ranges(first: number, f: FloatLayout) {
+  return { summands: range(first, f, summands(f)), factors: range(first + 1, f, factors(f)) };
 }
 
 export const FloatRanges = {
-  single: { summands: range(0, SINGLE, summands(SINGLE)), factors: range(1, SINGLE, factors(SINGLE)) },
-  double: { summands: range(2, DOUBLE, summands(DOUBLE)), factors: range(3, DOUBLE, factors(DOUBLE)) },
+  single: ranges(0, SINGLE_LAYOUT),
+  double: ranges(2, DOUBLE_LAYOUT),
 } as const;
 
 export const ALL_RANGES: readonly FloatRange[] = Object.values(FloatRanges).flatMap((f) => Object.values(f));
 
 /** Bytes of a constant. */
 export const VECTOR = 16;
-
-/** A bound that no number passes: the greatest signed number of 64 bits, or of 32 in each half. */
-export function impassable({ index }: FloatRange): bigint {
-  return index < 2 ? 0x7fff_ffff_7fff_ffffn : 0x7fff_ffff_ffff_ffffn;
-}
 
 /** Sets the constants of the checks for an MXCSR, of which `mxcsrSlow` (CpuState) is known. */
 export function setFloatRanges(memory: Memory, cpu: number, slow: number): void {
@@ -76,9 +83,8 @@ export function setFloatRanges(memory: Memory, cpu: number, slow: number): void 
       const at = (cpu + field + VECTOR * range.index) >>> 3;
       memory.u64.fill(value, at, at + 2);
     };
-    const never = impassable(range);
     set(CpuState.floatMoves, range.move);
-    set(CpuState.floatBounds, slow === 0 ? range.bound : never);
-    set(CpuState.floatBoundsExact, slow < 2 ? range.bound : never);
+    set(CpuState.floatBounds, slow === 0 ? range.bound : range.impassable);
+    set(CpuState.floatBoundsExact, slow < 2 ? range.bound : range.impassable);
   }
 }

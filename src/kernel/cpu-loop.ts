@@ -14,7 +14,7 @@ import {
   runQueue,
   settleOnline,
 } from './run-queue.js';
-import { ProcessSignals, TaskSignals } from './signal/state.js';
+import { isNotified, ProcessSignals } from './signal/state.js';
 import { loadTask, saveTask } from './switch.js';
 import { BLOCKED, NO_RESULT } from './syscalls.js';
 import { BlockedIn, Process, Task, TaskState, WakeReason } from './task-layout.js';
@@ -302,7 +302,7 @@ export class CpuLoop {
   }
 
   private notified(): boolean {
-    return Atomics.load(this.memory.i32, (this.task + Task.signals + TaskSignals.notify) >>> 2) !== 0;
+    return isNotified(this.memory, this.task + Task.signals);
   }
 
   private exiting(): boolean {

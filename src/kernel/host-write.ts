@@ -3,7 +3,7 @@ import { CpuState, cpuPointer } from '../cpu/state.js';
 import { MACHINE, Machine } from '../memory/layout.js';
 import type { Memory } from '../memory/memory.js';
 import { Errno } from './errno.js';
-import { TaskSignals } from './signal/state.js';
+import { isNotified } from './signal/state.js';
 import { Task } from './task-layout.js';
 
 /** Ms between two attempts at a pipe that is full, at first and at most: nobody tells when there is room again. */
@@ -41,7 +41,7 @@ export function interruption(memory: Memory, cpu: number): () => boolean {
   return () => {
     if (Atomics.load(memory.i32, stopping) !== 0) return true;
     const task = memory.loadU32(cpuPointer(cpu) + CpuState.task);
-    return task !== 0 && Atomics.load(memory.i32, (task + Task.signals + TaskSignals.notify) >>> 2) !== 0;
+    return task !== 0 && isNotified(memory, task + Task.signals);
   };
 }
 

@@ -9,12 +9,10 @@ export function describeStreams(memory: Memory, inheritInput: boolean, capture: 
     const inherited = fd === 0 ? inheritInput : !capture;
     memory.store32(console + Console.kinds + 4 * fd, inherited ? streamKind(fd) : StreamKind.pipe);
   }
-  // Making a stream of a descriptor takes milliseconds: only of a terminal, which may know its size.
-  const isTerminal = (fd: number) => streamKind(fd) === StreamKind.terminal;
-  const streams = [...(isTerminal(1) ? [process.stdout] : []), ...(isTerminal(2) ? [process.stderr] : [])];
-  // A socket can't be opened anew as a pipe can (src/kernel/host-write.ts): Node's stream makes it non-blocking.
-  if (!capture && isSocket(1)) streams.push(process.stdout);
-  if (!capture && isSocket(2)) streams.push(process.stderr);
+  // Making a stream of a descriptor takes milliseconds: only of a terminal, which may know its size, and of a socket, which can't be
+  // opened anew as a pipe can (src/kernel/host-write.ts), and which Node's stream makes non-blocking.
+  const needed = (fd: number) => streamKind(fd) === StreamKind.terminal || (!capture && isSocket(fd));
+  const streams = [...(needed(1) ? [process.stdout] : []), ...(needed(2) ? [process.stderr] : [])];
   const terminal = streams.find((stream) => stream.isTTY);
   memory.store32(console + Console.rows, terminal?.rows ?? 0);
   memory.store32(console + Console.columns, terminal?.columns ?? 0);

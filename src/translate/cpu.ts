@@ -1,5 +1,5 @@
 import { TSC_HZ } from '../cpu/cpuid.js';
-import { CcKind, ccOp, FIXED_FLAGS, Flag, KEPT_FLAGS } from '../cpu/flags.js';
+import { ARITHMETIC_FLAGS, CcKind, ccOp, FIXED_FLAGS, Flag, KEPT_FLAGS } from '../cpu/flags.js';
 import type { CpuHooks } from '../cpu/guest-cpu.js';
 import { CpuState, cpuPointer, DR6_BS, Exit, Gpr, JUMP_ENTRIES, JumpEntry, Vector } from '../cpu/state.js';
 import { FCW_DEFAULT, MXCSR_DEFAULT, setMxcsr } from '../cpu/xsave.js';
@@ -10,8 +10,6 @@ import { NON_CANONICAL } from '../mmu/walk.js';
 import { Engine, type EngineCpu } from './engine.js';
 import { isStackInstruction, usesStackSegment } from './insn.js';
 import { rowOf } from './table.js';
-
-const ARITHMETIC = 0x8d5;
 
 /** Instructions between two samples of where time goes (some tens of microseconds). */
 const SAMPLE_INTERVAL = 100_000;
@@ -58,7 +56,7 @@ export class Cpu implements EngineCpu {
   set rflags(value: number) {
     const { memory, base } = this;
     memory.store32(base + CpuState.ccOp, ccOp(CcKind.flags, 1));
-    memory.storeNumber(base + CpuState.ccSrc, value & ARITHMETIC);
+    memory.storeNumber(base + CpuState.ccSrc, value & ARITHMETIC_FLAGS);
     memory.store32(base + CpuState.rflags, value & KEPT_FLAGS);
   }
 

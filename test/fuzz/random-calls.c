@@ -5,28 +5,12 @@
  * The first thread wakes the others when they wait for ever and ends the process when they have done their part. No C library:
  * what the calls destroy is then only what this file has put there to be destroyed.
  */
-typedef unsigned long u64;
-typedef unsigned int u32;
-typedef unsigned char u8;
+#include "calls.h"
 
-#define PAGE 4096UL
 #define ARENA 0x20000000UL /* memory that the calls may do anything with */
 #define ARENA_SIZE (256 * PAGE)
 #define THREADS_MAX 8
 #define STACK 32768
-
-static long sys6(long n, long a, long b, long c, long d, long e, long f) {
-  long r;
-  register long r10 __asm__("r10") = d;
-  register long r8 __asm__("r8") = e;
-  register long r9 __asm__("r9") = f;
-  __asm__ volatile("syscall"
-                   : "=a"(r)
-                   : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                   : "rcx", "r11", "memory");
-  return r;
-}
-#define sys(n, a, b, c, d) sys6(n, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
 
 /* A call after which there may be one task more, perhaps on this very stack: the new one ends without touching it. */
 static long sysClone(long n, long a, long b, long c, long d, long e) {

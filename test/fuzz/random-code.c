@@ -7,30 +7,13 @@
  * is for Europa alone: system calls, signal frames with damaged floating-point state, and two threads that share the code.
  * With `log` each case is announced before it runs.
  */
-typedef unsigned long u64;
-typedef unsigned int u32;
-typedef unsigned short u16;
-typedef unsigned char u8;
+#include "calls.h"
 
-#define PAGE 4096UL
 #define CODE 0x10000000UL /* two pages; nothing follows */
 #define DATA 0x20000000UL /* two pages between unmapped ones, then one that is read only */
 #define STACK 0x30000000UL
 #define PAGES 2
 #define INSIDE (PAGES * PAGE)
-
-static long sys6(long n, long a, long b, long c, long d, long e, long f) {
-  long r;
-  register long r10 __asm__("r10") = d;
-  register long r8 __asm__("r8") = e;
-  register long r9 __asm__("r9") = f;
-  __asm__ volatile("syscall"
-                   : "=a"(r)
-                   : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                   : "rcx", "r11", "memory");
-  return r;
-}
-#define sys(n, a, b, c, d) sys6(n, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
 
 enum { R8, R9, R10, R11, R12, R13, R14, R15, RDI, RSI, RBP, RBX, RDX, RAX, RCX, RSP, RIP, EFL, CSGSFS, ERR, TRAPNO, OLDMASK, CR2, FPSTATE, REGS };
 struct context {

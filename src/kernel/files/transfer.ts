@@ -1,6 +1,6 @@
 import { Errno } from '../errno.js';
 import type { KernelCpu } from '../kernel-cpu.js';
-import { TaskSignals } from '../signal/state.js';
+import { isNotified } from '../signal/state.js';
 import { BLOCKED, type SyscallTable } from '../syscalls.js';
 import { Process, Task } from '../task.js';
 import { dropFile, File, FileKind, fileFlags, position, setPosition } from './description.js';
@@ -43,11 +43,8 @@ function copyPiece(
 
 /** Whether the thread has something to see to before it goes on copying: a signal, or the end of its process. */
 function hasSignal(k: KernelCpu): boolean {
-  const { i32 } = k.memory;
-  const notify = k.task + Task.signals + TaskSignals.notify;
-  return (
-    Atomics.load(i32, notify >>> 2) !== 0 || Atomics.load(i32, (k.process + Process.exiting) >>> 2) !== 0
-  );
+  const exiting = (k.process + Process.exiting) >>> 2;
+  return isNotified(k.memory, k.task + Task.signals) || Atomics.load(k.memory.i32, exiting) !== 0;
 }
 
 /** Reads an offset argument; null without one. */

@@ -10,7 +10,7 @@ import { defaultAction, highHalf, Sa, SIG_DFL, SIG_IGN, Signal, SiCode, signalBi
 import { enqueue, inSet, nextSignal, removeFromSet, take } from './pending.js';
 import { settleRestart } from './registers.js';
 import { notifyAll, recalculate, setBlockedLocked, writeInfo } from './send.js';
-import { actionPointer, ProcessSignals, SigAction, TaskSignals } from './state.js';
+import { actionPointer, isNotified, ProcessSignals, SigAction, TaskSignals } from './state.js';
 
 /**
  * Delivering signals: on the way back to user code (kernel/signal.c get_signal, arch/x86/kernel/signal.c
@@ -227,7 +227,7 @@ export function deliverSignals(k: KernelCpu, syscall: number): Delivered {
       if (forced.kind !== 'user') return forced;
     }
     // Further signals get frames on top of this one's, so that their handlers run first, as on Linux.
-    if (Atomics.load(memory.i32, (signals + TaskSignals.notify) >>> 2) === 0) return USER;
+    if (!isNotified(memory, signals)) return USER;
   }
   if (syscall >= 0) settleRestart(memory, cpu.base, syscall, null);
   if (memory.load32(signals + TaskSignals.restoreSaved)) {
@@ -236,7 +236,7 @@ export function deliverSignals(k: KernelCpu, syscall: number): Delivered {
     const saved = signals + TaskSignals.saved;
     setBlockedLocked(memory, k.task, memory.load32(saved), memory.load32(saved + 4));
     unlock(memory, word);
-    if (Atomics.load(memory.i32, (signals + TaskSignals.notify) >>> 2) !== 0) return deliverSignals(k, -1);
+    if (isNotified(memory, signals)) return deliverSignals(k, -1);
   }
   return USER;
 }

@@ -16,7 +16,15 @@ import {
   signalBit,
 } from './numbers.js';
 import { addToSet, discard, enqueue, hasUnblocked, inSet, setEmpty } from './pending.js';
-import { actionPointer, Pending, ProcessSignals, SIGINFO_KEPT, SigAction, TaskSignals } from './state.js';
+import {
+  actionPointer,
+  isNotified,
+  Pending,
+  ProcessSignals,
+  SIGINFO_KEPT,
+  SigAction,
+  TaskSignals,
+} from './state.js';
 
 /**
  * Sending signals (kernel/signal.c: send_signal_locked, prepare_signal, complete_signal).
@@ -147,7 +155,7 @@ export function sendLocked(
     // The first thread that takes it; better one that has nothing else to do yet.
     if (!wants(memory, thread, signal)) return true;
     if (chosen === 0) chosen = thread;
-    if (Atomics.load(memory.i32, (taskSignalsOf(thread) + TaskSignals.notify) >>> 2) !== 0) return true;
+    if (isNotified(memory, taskSignalsOf(thread))) return true;
     chosen = thread;
     return false;
   });

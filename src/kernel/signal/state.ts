@@ -1,3 +1,4 @@
+import type { Memory } from '../../memory/memory.js';
 import { struct } from '../../memory/struct.js';
 import { NSIG } from './numbers.js';
 
@@ -82,4 +83,9 @@ export const TaskSignals = struct({
 /** Pointer of the action of a signal. */
 export function actionPointer(processSignals: number, signal: number): number {
   return processSignals + ProcessSignals.actions + (signal - 1) * SigAction.size;
+}
+
+/** Whether a task has a signal to look at. @param signals pointer of its TaskSignals */
+export function isNotified(memory: Memory, signals: number): boolean {
+  return Atomics.load(memory.i32, (signals + TaskSignals.notify) >>> 2) !== 0;
 }

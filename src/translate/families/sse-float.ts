@@ -1,4 +1,11 @@
-import { type FloatRange, FloatRanges, VECTOR } from '../../cpu/float-ranges.js';
+import {
+  DOUBLE_LAYOUT,
+  type FloatLayout,
+  type FloatRange,
+  FloatRanges,
+  SINGLE_LAYOUT,
+  VECTOR,
+} from '../../cpu/float-ranges.js';
 import { CpuState } from '../../cpu/state.js';
 import type { Code } from '../../wasm/code.js';
 import { Op, Type } from '../../wasm/opcodes.js';
@@ -19,7 +26,7 @@ import { lanes, lowVector, type Lower, setXmm, splat, vector, xmmNumber } from '
  */
 
 /** SIMD opcodes and bit patterns of a floating-point format. */
-export interface Format {
+export interface Format extends FloatLayout {
   readonly bytes: 4 | 8;
   /** Wasm type of a scalar. */
   readonly type: number;
@@ -55,9 +62,6 @@ export interface Format {
   readonly scalarSqrt: number;
   readonly scalarLt: number;
   readonly scalarEq: number;
-  readonly bits: bigint;
-  /** Stored bits of the significand. */
-  readonly fraction: bigint;
   /** Operands that are done inline. */
   readonly ranges: { readonly summands: FloatRange; readonly factors: FloatRange };
 }
@@ -95,8 +99,7 @@ export const SINGLE: Format = {
   scalarSqrt: Op.f32_sqrt,
   scalarLt: Op.f32_lt,
   scalarEq: Op.f32_eq,
-  bits: 32n,
-  fraction: 23n,
+  ...SINGLE_LAYOUT,
   ranges: FloatRanges.single,
 };
 
@@ -133,8 +136,7 @@ export const DOUBLE: Format = {
   scalarSqrt: Op.f64_sqrt,
   scalarLt: Op.f64_lt,
   scalarEq: Op.f64_eq,
-  bits: 64n,
-  fraction: 52n,
+  ...DOUBLE_LAYOUT,
   ranges: FloatRanges.double,
 };
 

@@ -1,4 +1,4 @@
-import { ALL_RANGES, impassable, VECTOR } from '../../cpu/float-ranges.js';
+import { ALL_RANGES, VECTOR } from '../../cpu/float-ranges.js';
 import { CpuState, Gpr, Vector } from '../../cpu/state.js';
 import { Op, Type } from '../../wasm/opcodes.js';
 import { Simd } from '../../wasm/simd.js';
@@ -168,7 +168,7 @@ function loadMxcsr(e: Emitter): void {
   c.get(Emitter.CPU).get(slow).mem(Op.i32_store, CpuState.mxcsrSlow);
   for (const range of ALL_RANGES) {
     const bound = (field: number, passable: () => void) => {
-      c.get(Emitter.CPU).i64(range.bound).i64(impassable(range)).get(slow);
+      c.get(Emitter.CPU).i64(range.bound).i64(range.impassable).get(slow);
       passable();
       c.op(Op.select)
         .simd(Simd.i64x2_splat)
