@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Handler } from '../translate/threaded/handlers.js';
+import type { Handler, HandlerIndex } from '../translate/threaded/handlers.js';
 import type { Handlers } from '../translate/threaded/threaded-code.js';
 import { keptModule } from '../startup/kept-module.js';
 import { compiledFile } from '../startup/package-file.js';
@@ -16,8 +16,20 @@ export function handlerBytes(): Uint8Array<ArrayBuffer> {
  * once for all threads that have taken it from the same bytes.
  */
 export function loadHandlers(): Handlers {
-  if (loaded) return loaded;
-  const index = JSON.parse(readFileSync(compiledFile('handlers.json'), 'utf8')) as [string, Handler][];
-  const module = keptModule('handlers', handlerBytes());
-  return (loaded = { module, index: new Map(index) });
+  return (loaded ??= new BuiltHandlers());
+}
+
+class BuiltHandlers implements Handlers {
+  readonly module = keptModule('handlers', handlerBytes());
+  private known: HandlerIndex | undefined;
+
+  get index(): HandlerIndex {
+    return (this.known ??= new Map(
+      JSON.parse(readFileSync(compiledFile('handlers.json'), 'utf8')) as [string, Handler][],
+    ));
+  }
+
+  forms(): Uint8Array {
+    return readFileSync(compiledFile('forms.bin'));
+  }
 }

@@ -34,9 +34,11 @@ export const Machine = struct({
   heapBase: 'u32',
   heapEnd: 'u32',
   heapNext: 'u32',
-  /** Code store: start, end (src/translate/code-store.ts keeps its own header there). */
+  /** Code store, for threaded code: start, end. */
   codeBase: 'u32',
   codeEnd: 'u32',
+  /** Whether the code store begins with a table of forms (src/translate/threaded/forms.ts); atomic. */
+  forms: 'i32',
   /** Key 14: context switches performed, and those in which there was something to clear (atomic). */
   contextSwitches: 'i32',
   key14Cleared: 'i32',

@@ -1,3 +1,5 @@
+import { PAGE_SIZE } from '../memory/memory.js';
+
 /** One translated region, or a block of threaded code. */
 export interface CachedRegion {
   /** Its function's index in the engine's table; for threaded code that of the interpreter, which all blocks share. */
@@ -6,7 +8,7 @@ export interface CachedRegion {
   readonly block: number;
   /** What it is looked up by: its entry address, or `singleKey` of it. */
   readonly key: number;
-  /** Its function, and the bytes it was translated from. */
+  /** Its function, and the bytes it was translated from: of threaded code the block knows those. */
   readonly code: WebAssembly.ExportValue;
   readonly source: readonly SourceBytes[];
   /** Virtual page numbers of its instructions, and pointers of the frames they were in. */
@@ -35,6 +37,17 @@ export interface TranslatedModule {
 export interface SourceBytes {
   readonly address: number;
   readonly bytes: Uint8Array;
+}
+
+/** [start, end) by page. */
+export function pieces(start: number, end: number): { address: number; length: number }[] {
+  const found: { address: number; length: number }[] = [];
+  for (let address = start; address < end; ) {
+    const stop = Math.min(end, (Math.floor(address / PAGE_SIZE) + 1) * PAGE_SIZE);
+    found.push({ address, length: stop - address });
+    address = stop;
+  }
+  return found;
 }
 
 /** Key of the region that consists of the one instruction at an address. */

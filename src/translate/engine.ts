@@ -4,7 +4,7 @@ import { Frame, MACHINE, Machine } from '../memory/layout.js';
 import { type Memory, PAGE_SHIFT, PAGE_SIZE } from '../memory/memory.js';
 import { Access } from '../mmu/walk.js';
 import { machineCode, prepareFlags } from '../wasm/v8.js';
-import { type CachedRegion, CodeCache, type SourceBytes, singleKey } from './code-cache.js';
+import { type CachedRegion, CodeCache, pieces, type SourceBytes, singleKey } from './code-cache.js';
 import { HELPERS } from './helpers.js';
 import { disassemble } from './iced/library.js';
 import { type Insn, InsnDecoder, MAX_INSN } from './insn.js';
@@ -14,7 +14,8 @@ import { emitRegion } from './translate.js';
 import type { SharedAccess } from './shared-access.js';
 import { ThreadedBlock } from './threaded/layout.js';
 import type { HandlerExports } from './threaded/handlers.js';
-import { type Handlers, ThreadedCode } from './threaded/threaded-code.js';
+import { type CodeSource, type Handlers, ThreadedCode } from './threaded/threaded-code.js';
+import { Templates } from './template.js';
 import type { StoredRegion, TranslationStore } from './translation-store.js';
 import { typescriptHelpers } from './ts-helpers.js';
 
@@ -110,7 +111,7 @@ export class Engine {
     this.imports = { e: env, h: helpers as WebAssembly.ModuleImports };
     if (handlers) {
       const exports = new WebAssembly.Instance(handlers.module, this.imports).exports;
-      this.threaded = new ThreadedCode(memory, exports as unknown as HandlerExports, handlers.index, cpuId);
+      this.threaded = new ThreadedCode(memory, exports as unknown as HandlerExports, handlers, cpuId);
       this.interpretSlot = this.cache.reserve(exports.interpret);
     }
   }
@@ -192,24 +193,29 @@ export class Engine {
     }
     const { drops } = this;
     this.fetchedPage = -1;
+    this.fetching = cpu;
     const rewritten = this.cache.dropped(key).length;
-    const written = threaded.write(entry, (ip) => this.fetchFrom(cpu, ip), rewritten, most);
+    const written = threaded.write(entry, this.codeSource, rewritten, most);
     if (written === null || written === 'fault') return written;
-    const { insns, block } = written;
-    const last = insns[insns.length - 1].next - 1;
+    const { block, count, end } = written;
     const pages = [Math.floor(entry / PAGE_SIZE)];
-    if (Math.floor(last / PAGE_SIZE) !== pages[0]) pages.push(Math.floor(last / PAGE_SIZE));
+    if (Math.floor((end - 1) / PAGE_SIZE) !== pages[0]) pages.push(Math.floor((end - 1) / PAGE_SIZE));
+    const copy = threaded.copyOf(block);
+    for (const { address, length } of pieces(entry, end)) {
+      const pointer = this.codePointer(cpu, address);
+      this.memory.u8.copyWithin(copy + address - entry, pointer, pointer + length);
+    }
     const region: CachedRegion = {
       slot: this.interpretSlot,
       block,
       key,
       code: threaded.exports.interpret,
-      source: this.source(cpu, [insns]),
+      source: [],
       pages,
       frames: this.framesOf(cpu, pages),
       hot: false,
       samples: 0,
-      insns: insns.length,
+      insns: count,
     };
     if (drops !== this.drops) return this.thread(cpu, entry, key, most);
     this.cache.add(region);
@@ -344,25 +350,24 @@ export class Engine {
 
   /** A copy of the bytes that the instructions of these basic blocks are made of. */
   private source(cpu: EngineCpu, blocks: readonly (readonly Insn[])[]): SourceBytes[] {
-    const pieces: SourceBytes[] = [];
+    const source: SourceBytes[] = [];
     for (const insns of blocks) {
       // A block's instructions are contiguous.
       const end = insns[insns.length - 1].next;
-      for (let at = insns[0].ip; at < end; ) {
-        const stop = Math.min(end, (Math.floor(at / PAGE_SIZE) + 1) * PAGE_SIZE);
-        const pointer = this.codePointer(cpu, at);
-        pieces.push({ address: at, bytes: this.memory.u8.slice(pointer, pointer + stop - at) });
-        at = stop;
+      for (const { address, length } of pieces(insns[0].ip, end)) {
+        const pointer = this.codePointer(cpu, address);
+        source.push({ address, bytes: this.memory.u8.slice(pointer, pointer + length) });
       }
     }
-    return pieces;
+    return source;
   }
 
   /** Takes back a dropped region if its code is what it was translated from. */
   private revive(cpu: EngineCpu, key: number): CachedRegion | null {
     this.fetchedPage = -1;
     for (const region of this.cache.dropped(key)) {
-      if (!this.isUnchanged(cpu, region.source)) continue;
+      const source = region.block === 0 ? region.source : this.threaded!.source(region.block);
+      if (!this.isUnchanged(cpu, source)) continue;
       const frames = this.framesOf(cpu, region.pages);
       const slot = region.block === 0 ? this.cache.allocate(region.code) : region.slot;
       const again = { ...region, slot, frames };
@@ -450,6 +455,12 @@ export class Engine {
     if (first === 0) return null;
     const room = PAGE_SIZE - (first & (PAGE_SIZE - 1));
     const { u8 } = this.memory;
+    const template = this.templates.find(u8, first, room, ip);
+    if (template) {
+      // A store between reading the bytes and marking them went unnoticed: read what is marked for the first time again.
+      if (this.markCode(cpu, first, template.length)) return this.fetchFrom(cpu, ip);
+      return this.keepDecoded(template.insn(u8, first, ip));
+    }
     let bytes = u8.subarray(first, first + Math.min(MAX_INSN, room));
     let second = 0;
     if (room < MAX_INSN) {
@@ -474,10 +485,27 @@ export class Engine {
     marked = this.markCode(cpu, first, Math.min(length, room)) || marked;
     // A store between reading the bytes and marking them went unnoticed: read what is marked for the first time again.
     if (marked) return this.fetchFrom(cpu, ip);
+    this.templates.learn(this.decoder, insn, bytes);
+    return this.keepDecoded(insn);
+  }
+
+  private keepDecoded(insn: Insn): Insn {
     if (this.decoded.size >= DECODED_KEPT) this.decoded.clear();
-    this.decoded.set(ip, insn);
+    this.decoded.set(insn.ip, insn);
     return insn;
   }
+
+  private readonly templates = new Templates();
+
+  /** The CPU for which threaded code is being made. */
+  private fetching: EngineCpu | null = null;
+
+  private readonly codeSource: CodeSource = {
+    locate: (ip) => this.codePointer(this.fetching!, ip),
+    codeMask: (pointer) => this.codeMask(pointer),
+    mark: (pointer, length) => this.markCode(this.fetching!, pointer, length),
+    fetch: (ip) => this.fetchFrom(this.fetching!, ip),
+  };
 
   /** The page that the latest instruction of the region in the making was fetched from, −1 for none, and its pointer. */
   private fetchedPage = -1;
@@ -501,16 +529,20 @@ export class Engine {
    */
   private markCode(cpu: EngineCpu, pointer: number, length: number): boolean {
     const { memory } = this;
-    const base = memory.loadU32(MACHINE + Machine.framesBase);
-    const entry =
-      memory.loadU32(MACHINE + Machine.frameTable) + ((pointer - base) >>> PAGE_SHIFT) * Frame.size;
     const offset = pointer & (PAGE_SIZE - 1);
     let mask = 0;
     for (let bit = offset >>> 7; bit <= (offset + length - 1) >>> 7; bit++) mask |= 1 << bit;
-    const index = (entry + Frame.codeMask) >>> 2;
+    const index = this.codeMask(pointer) >>> 2;
     if ((Atomics.load(memory.i32, index) & mask) === mask) return false;
     if (Atomics.or(memory.i32, index, mask) === 0) cpu.hooks.codeMarked(cpu, (pointer - offset) >>> 0);
     return true;
+  }
+
+  /** Pointer of the codeMask of the frame with a pointer. */
+  private codeMask(pointer: number): number {
+    const { memory } = this;
+    const number = (pointer - memory.loadU32(MACHINE + Machine.framesBase)) >>> PAGE_SHIFT;
+    return memory.loadU32(MACHINE + Machine.frameTable) + number * Frame.size + Frame.codeMask;
   }
 
   describeInstruction(cpu: EngineCpu, address: number): { bytes: Uint8Array; text: string } | null {

@@ -163,6 +163,59 @@ export class InsnDecoder {
     iced.__wbindgen_add_to_stack_pointer(16);
     return insn;
   }
+
+  /** The constants of the instruction decoded last. */
+  constants(): Constants {
+    const { iced, decoder, instruction } = this;
+    const offsets = iced.decoder_getConstantOffsets(decoder, instruction);
+    const kinds = OP_KIND.slice(0, iced.instruction_opCount(instruction)).map((name) =>
+      iced[name](instruction),
+    );
+    const operand = kinds.findIndex((kind) => IMMEDIATES.has(kind));
+    const base = iced.instruction_memoryBase(instruction);
+    const constants = {
+      displacementOffset: iced.constantoffsets_displacementOffset(offsets),
+      displacementSize: iced.constantoffsets_displacementSize(offsets),
+      immediateOffset: iced.constantoffsets_immediateOffset(offsets),
+      immediateSize: iced.constantoffsets_immediateSize(offsets),
+      secondSize: iced.constantoffsets_immediateSize2(offsets),
+      operand,
+      signed: operand >= 0 && IMMEDIATES.get(kinds[operand])!,
+      relative: base === Register.RIP || base === Register.EIP,
+    };
+    iced.__wbg_constantoffsets_free(offsets);
+    return constants;
+  }
+}
+
+/** Operands that are in the instruction's last bytes, and whether they are sign-extended. */
+const IMMEDIATES: ReadonlyMap<number, boolean> = new Map([
+  [OpKind.NearBranch16, true],
+  [OpKind.NearBranch32, true],
+  [OpKind.NearBranch64, true],
+  [OpKind.Immediate8, false],
+  [OpKind.Immediate16, false],
+  [OpKind.Immediate32, false],
+  [OpKind.Immediate64, false],
+  [OpKind.Immediate8to16, true],
+  [OpKind.Immediate8to32, true],
+  [OpKind.Immediate8to64, true],
+  [OpKind.Immediate32to64, true],
+]);
+
+/** Where an instruction has a displacement or an immediate: bytes [offset, offset + size) of it. Size 0: nowhere. */
+export interface Constants {
+  readonly displacementOffset: number;
+  readonly displacementSize: number;
+  readonly immediateOffset: number;
+  readonly immediateSize: number;
+  /** Bytes of a second immediate, behind the first. */
+  readonly secondSize: number;
+  /** The operand that the immediate is, -1 for none, and whether it is sign-extended; a branch's distance is. */
+  readonly operand: number;
+  readonly signed: boolean;
+  /** Whether the displacement counts from the next instruction. */
+  readonly relative: boolean;
 }
 
 /** @param scratch 16 bytes on the library's stack, for results that don't fit in a return value */
@@ -274,7 +327,7 @@ function segmentOf(segment: Register): 'none' | 'fs' | 'gs' {
 }
 
 /** A 64-bit value as a number if it is a small signed one, which is cheaper to handle and to emit. */
-function small(value: bigint): number | bigint {
+export function small(value: bigint): number | bigint {
   const signed = BigInt.asIntN(64, value);
   return signed >= -0x8000_0000n && signed <= 0x7fff_ffffn ? Number(signed) : signed;
 }

@@ -3,6 +3,7 @@ import { loadHandlers } from '../../src/machine/handlers.js';
 import { MACHINE, Machine } from '../../src/memory/layout.js';
 import { PAGE_SIZE } from '../../src/memory/memory.js';
 import type { Engine } from '../../src/translate/engine.js';
+import { FORMS_ROOM } from '../../src/translate/threaded/threaded-code.js';
 import { CODE, STACK } from '../oracle/driver.js';
 import { EmulatorDriver } from '../oracle/emulator.js';
 
@@ -76,7 +77,10 @@ export class ThreadedCpu extends CodeCpu {
   /** @param room bytes of the code store */
   constructor(room = 1 << 20) {
     super();
-    this.memory.store32(MACHINE + Machine.codeEnd, this.memory.loadU32(MACHINE + Machine.codeBase) + room);
+    this.memory.store32(
+      MACHINE + Machine.codeEnd,
+      this.memory.loadU32(MACHINE + Machine.codeBase) + FORMS_ROOM + room,
+    );
     this.engine = this.useHandlers(loadHandlers());
   }
 }

@@ -22,6 +22,14 @@ export interface IcedLibrary {
   decoder_decodeOut(decoder: number, instruction: number): void;
   /** A DecoderError, of the latest instruction. */
   decoder_lastError(decoder: number): number;
+  /** A new object, to be freed: where the latest instruction has displacement and immediates. */
+  decoder_getConstantOffsets(decoder: number, instruction: number): number;
+  __wbg_constantoffsets_free(offsets: number): void;
+  constantoffsets_displacementOffset(offsets: number): number;
+  constantoffsets_displacementSize(offsets: number): number;
+  constantoffsets_immediateOffset(offsets: number): number;
+  constantoffsets_immediateSize(offsets: number): number;
+  constantoffsets_immediateSize2(offsets: number): number;
   instruction_new(): number;
   instruction_isInvalid(instruction: number): number;
   instruction_code(instruction: number): number;
@@ -63,6 +71,13 @@ export const USED: readonly (keyof IcedLibrary)[] = [
   'decoder_set_position',
   'decoder_decodeOut',
   'decoder_lastError',
+  'decoder_getConstantOffsets',
+  '__wbg_constantoffsets_free',
+  'constantoffsets_displacementOffset',
+  'constantoffsets_displacementSize',
+  'constantoffsets_immediateOffset',
+  'constantoffsets_immediateSize',
+  'constantoffsets_immediateSize2',
   'instruction_new',
   'instruction_isInvalid',
   'instruction_code',

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { InsnDecoder } from '../insn.js';
+import { formTable } from './forms.js';
 import { HandlerBuilder, type HandlerModule } from './handlers.js';
 
 /** Builds the handlers of the shapes in a list: one example a line, its bytes in hexadecimal first. */
@@ -15,10 +16,18 @@ export function handlersOf(shapes: string): HandlerModule {
   return builder.finish();
 }
 
-// As a program (part of `npm run build`): build SHAPES WASM INDEX
+// As a program (part of `npm run build`): build SHAPES PREFIXES WASM INDEX FORMS
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const [shapes, wasm, index] = process.argv.slice(2);
+  const [shapes, prefixes, wasm, index, forms] = process.argv.slice(2);
   const handlers = handlersOf(readFileSync(shapes, 'utf8'));
   writeFileSync(wasm, handlers.bytes);
   writeFileSync(index, JSON.stringify(handlers.index));
+  const list = readFileSync(prefixes, 'utf8').trim().split('\n');
+  writeFileSync(
+    forms,
+    formTable(
+      list.map((hex) => Buffer.from(hex, 'hex')),
+      new Map(handlers.index),
+    ),
+  );
 }

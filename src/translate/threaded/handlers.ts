@@ -5,6 +5,7 @@ import { Op, Type } from '../../wasm/opcodes.js';
 import { HELPERS, type HelperName } from '../helpers.js';
 import type { Insn } from '../insn.js';
 import { rowOf } from '../table.js';
+import { writeBody } from './block-writer.js';
 import { HandlerEmitter } from './handler-emitter.js';
 import { Step, TARGETS_NOTED, ThreadedBlock, ThreadedInsn } from './layout.js';
 import { isThreadable, representative, shapeKey, type Variant, VARIANTS, virtualRegisters } from './shape.js';
@@ -15,6 +16,8 @@ export interface HandlerExports {
   interpret(cpu: number): number;
   /** (cpu, ThreadedInsn) -> Exit: runs one instruction and returns. */
   single(cpu: number, insn: number): number;
+  /** See `writeBody`. */
+  write(block: number, pointer: number, room: number, mask: number, most: number, table: number): number;
 }
 
 /** One handler: where it is in the handlers' table, and which of the processor's registers no virtual one may be. */
@@ -83,6 +86,8 @@ export class HandlerBuilder {
     const region = m.type([Type.i32], [Type.i32]);
     m.export('interpret', m.func([Type.i32], [Type.i32], interpretBody(table, handler, region)));
     m.export('single', m.func([Type.i32, Type.i32], [Type.i32], singleBody(table, handler)));
+    const six = [Type.i32, Type.i32, Type.i32, Type.i32, Type.i32, Type.i32];
+    m.export('write', m.func(six, [Type.i32], writeBody()));
     return { bytes: m.finish(), index: [...this.index] };
   }
 }
@@ -115,11 +120,17 @@ function goOn(): Uint8Array {
   return c.finish();
 }
 
-/** Puts RIP back to the instruction at `insn`, which has not been executed, and takes it and what follows off the count. */
+/** Puts RIP back to the instruction at `insn`, which has not been executed. */
 function putBack(c: Code, cpu: number, insn: number): void {
   c.get(cpu).get(insn).mem(Op.i64_load, ThreadedInsn.ip).mem(Op.i64_store, CpuState.rip);
-  c.get(cpu).get(cpu).mem(Op.i32_load, CpuState.budget).get(insn).mem(Op.i32_load, ThreadedInsn.left);
-  c.op(Op.i32_add).mem(Op.i32_store, CpuState.budget);
+}
+
+/** Takes the instruction at `insn` and what follows in its block off the count. */
+function uncount(c: Code, cpu: number, block: number, insn: number): void {
+  c.get(cpu).get(cpu).mem(Op.i32_load, CpuState.budget);
+  c.get(block).mem(Op.i32_load, ThreadedBlock.count).op(Op.i32_add);
+  c.get(insn).get(block).op(Op.i32_sub).i32(ThreadedBlock.size).op(Op.i32_sub);
+  c.i32(Math.log2(ThreadedInsn.size)).op(Op.i32_shr_u).op(Op.i32_sub).mem(Op.i32_store, CpuState.budget);
 }
 
 /**
@@ -188,6 +199,7 @@ function interpretBody(table: number, handler: number, region: number): Uint8Arr
   c.get(step).i32(Step.left).op(Op.i32_eq);
   c.if();
   putBack(c, cpu, at);
+  uncount(c, cpu, block, at);
   c.end();
   c.get(cpu).mem(Op.i32_load, CpuState.exit).ret();
   c.end();
@@ -200,8 +212,11 @@ function singleBody(table: number, handler: number): Uint8Array {
   const [cpu, insn] = [0, 1];
   const c = new Code(2);
   const step = c.local(Type.i32);
-  c.get(cpu).get(cpu).mem(Op.i32_load, CpuState.budget);
-  c.get(insn).mem(Op.i32_load, ThreadedInsn.left).op(Op.i32_sub).mem(Op.i32_store, CpuState.budget);
+  const spend = (count: number) => {
+    c.get(cpu).get(cpu).mem(Op.i32_load, CpuState.budget);
+    c.i32(count).op(Op.i32_sub).mem(Op.i32_store, CpuState.budget);
+  };
+  spend(1);
   c.get(cpu)
     .get(insn)
     .get(insn)
@@ -213,6 +228,7 @@ function singleBody(table: number, handler: number): Uint8Array {
   c.get(step).i32(Step.left).op(Op.i32_eq);
   c.if();
   putBack(c, cpu, insn);
+  spend(-1);
   c.end();
   c.get(cpu).mem(Op.i32_load, CpuState.exit).ret();
   c.end();

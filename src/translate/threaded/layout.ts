@@ -15,8 +15,8 @@ export const REGISTER_OPERANDS = 4;
 export const ThreadedInsn = struct({
   /** Index in the handlers' table. */
   handler: 'i32',
-  /** Instructions of the block from this one on, itself included. */
-  left: 'i32',
+  /** Of the memory operand's index. */
+  shift: 'i32',
   /** Addresses of the instruction, the one behind it, and the one it jumps to. */
   ip: 'u64',
   next: 'u64',
@@ -28,7 +28,6 @@ export const ThreadedInsn = struct({
   /** Offsets in CpuState of base and index; CpuState.zero where there is none. */
   base: 'u16',
   index: 'u16',
-  shift: 'i32',
   /** Offsets in CpuState of the register operands, by virtual number. */
   registers: ['u16', REGISTER_OPERANDS],
 });
@@ -43,6 +42,10 @@ export const ThreadedBlock = struct({
   indirect: 'i32',
   /** How many targets have been noted, modulo 2^32. */
   seen: 'i32',
+  /** Address and length of the code that it was made of, and pointer of a copy of that. */
+  ip: 'u64',
+  length: 'i32',
+  source: 'i32',
   /** The latest targets, in a ring. */
   targets: ['u64', TARGETS_NOTED],
 });

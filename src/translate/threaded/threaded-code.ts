@@ -1,16 +1,42 @@
-import { CpuState } from '../../cpu/state.js';
 import { MACHINE, Machine } from '../../memory/layout.js';
-import type { Memory } from '../../memory/memory.js';
+import { type Memory, PAGE_SIZE } from '../../memory/memory.js';
 import { flowOf, FlowControl } from '../flow-control.js';
-import type { Insn } from '../insn.js';
-import { findHandler, GO_ON, type Handler, type HandlerExports, type HandlerIndex } from './handlers.js';
+import { pieces, type SourceBytes } from '../code-cache.js';
+import { type Insn, MAX_INSN } from '../insn.js';
+import { Written, WRITTEN_LENGTH } from './block-writer.js';
+import { GO_ON, type HandlerExports, type HandlerIndex } from './handlers.js';
+import { writeInsn } from './insn-writer.js';
 import { TARGETS_NOTED, ThreadedBlock, ThreadedInsn } from './layout.js';
-import { registerOffsets, type Variant, virtualRegisters } from './shape.js';
 
 /** What a machine's CPUs execute threaded code with; can be posted to workers. */
 export interface Handlers {
   readonly module: WebAssembly.Module;
+  /** Made when an instruction has no form in the table. */
   readonly index: HandlerIndex;
+  /** The table of forms; null: there is none, and all instructions are decoded. */
+  forms(): Uint8Array | null;
+}
+
+/** Bytes of the code store, its first ones, for the table of forms. */
+export const FORMS_ROOM = 5 << 18;
+
+/** States of Machine.forms. */
+const Forms = { missing: 0, unfinished: 1, there: 2 } as const;
+
+/**
+ * Pointer of the machine's table of forms, which the first CPU that asks puts there; 0 if there is none. A CPU that asks while it is
+ * being put there doesn't wait, and decodes.
+ */
+function sharedForms(memory: Memory, handlers: Handlers): number {
+  const state = (MACHINE + Machine.forms) >>> 2;
+  const base = memory.loadU32(MACHINE + Machine.codeBase);
+  if (Atomics.compareExchange(memory.i32, state, Forms.missing, Forms.unfinished) === Forms.missing) {
+    const table = handlers.forms();
+    if (!table || table.length > FORMS_ROOM) return 0;
+    memory.u8.set(table, base);
+    Atomics.store(memory.i32, state, Forms.there);
+  }
+  return Atomics.load(memory.i32, state) === Forms.there ? base : 0;
 }
 
 /** Instructions of a block. */
@@ -32,17 +58,28 @@ const BLOCKS_ASKED = 4;
 /** How much longer a block waits for its translation for each time that its code was dropped. */
 const PATIENCE = 8;
 
+/** Blocks begin at multiples of this. */
+const ALIGNMENT = 64;
+
+/** Bytes of the largest block, with its copy of the code. */
+const LARGEST =
+  ThreadedBlock.size + (LONGEST_BLOCK + 1) * ThreadedInsn.size + LONGEST_BLOCK * MAX_INSN + ALIGNMENT;
+
 /** Executions of a block of `count` instructions until it is translated. */
 function executions(count: number): number {
   return Math.ceil(HEAT / count);
 }
 
-/** An instruction and how it is executed. */
-interface Decoded {
-  readonly insn: Insn;
-  readonly handler: Handler;
-  readonly variant: Variant;
-  readonly offsets: readonly number[];
+/** Guest code, as threaded code is made of it. */
+export interface CodeSource {
+  /** Pointer of the byte at an address; 0 if it cannot be fetched. */
+  locate(ip: number): number;
+  /** Pointer of the Frame.codeMask of the frame with a pointer. */
+  codeMask(pointer: number): number;
+  /** Notes that bytes at a pointer, in one frame, are code. */
+  mark(pointer: number, length: number): void;
+  /** Decodes the instruction at an address, whose bytes are noted as code; null if it cannot be fetched or is none. */
+  fetch(ip: number): Insn | null;
 }
 
 /**
@@ -52,6 +89,8 @@ interface Decoded {
 export class ThreadedCode {
   /** Blocks that note the targets of the indirect jump at an address, with which they end. */
   private readonly noting = new Map<number, number[]>();
+  /** Pointer of the machine's table of forms; 0 if it has none. */
+  private readonly forms: number;
   private readonly start: number;
   private readonly end: number;
   private next: number;
@@ -60,11 +99,12 @@ export class ThreadedCode {
   constructor(
     private readonly memory: Memory,
     readonly exports: HandlerExports,
-    private readonly index: HandlerIndex,
+    private readonly handlers: Handlers,
     cpu: number,
   ) {
-    const base = memory.loadU32(MACHINE + Machine.codeBase);
-    const room = memory.loadU32(MACHINE + Machine.codeEnd) - base;
+    this.forms = sharedForms(memory, handlers);
+    const base = memory.loadU32(MACHINE + Machine.codeBase) + FORMS_ROOM;
+    const room = Math.max(0, memory.loadU32(MACHINE + Machine.codeEnd) - base);
     const share = Math.floor(room / memory.load32(MACHINE + Machine.cpuCount)) & -64;
     this.start = this.next = base + cpu * share;
     this.end = this.start + share;
@@ -72,7 +112,7 @@ export class ThreadedCode {
 
   /** Whether there is room for another block. */
   get full(): boolean {
-    return this.next + ThreadedBlock.size + (LONGEST_BLOCK + 1) * ThreadedInsn.size > this.end;
+    return this.next + LARGEST > this.end;
   }
 
   /** Gives all blocks' room back; none may be used any more. */
@@ -83,54 +123,91 @@ export class ThreadedCode {
 
   /**
    * Decodes the basic block at `entry`, as far as there are handlers.
-   * @param fetch decodes the instruction at an address; null if it cannot be fetched or is no instruction
    * @param rewritten how many versions of the code there were before: the more, the longer until it is translated
-   * @returns its instructions and its pointer; null if there is no handler for the first; 'fault' if that cannot be fetched
+   * @returns its pointer, its instructions' number and the address behind them; null if there is no handler for the first; 'fault' if
+   *   that cannot be fetched
    */
   write(
     entry: number,
-    fetch: (ip: number) => Insn | null,
+    source: CodeSource,
     rewritten = 0,
     most = LONGEST_BLOCK,
-  ): { insns: Insn[]; block: number } | null | 'fault' {
-    const decoded: Decoded[] = [];
-    let ends = false;
-    for (let ip = entry; decoded.length < most && !ends; ) {
-      const insn = fetch(ip);
-      if (!insn) {
-        if (decoded.length === 0) return 'fault';
-        break;
-      }
-      const registers = virtualRegisters(insn);
-      const found = findHandler(this.index, insn, registers);
-      if (!found) break;
-      decoded.push({ insn, ...found, offsets: registerOffsets(registers) });
-      ends = flowOf(insn).kind !== FlowControl.next;
-      ip = insn.next;
-    }
-    if (decoded.length === 0) return null;
+  ): { block: number; count: number; end: number } | null | 'fault' {
     const { memory } = this;
     const block = this.next;
-    memory.store32(block + ThreadedBlock.count, decoded.length);
-    memory.store32(block + ThreadedBlock.heat, executions(decoded.length) * PATIENCE ** rewritten);
-    const { insn: last } = decoded[decoded.length - 1];
-    const indirect = flowOf(last).indirect === true;
-    memory.store32(block + ThreadedBlock.indirect, indirect ? 1 : 0);
+    memory.storeNumber(block + ThreadedBlock.ip, entry);
+    memory.store32(block + ThreadedBlock.count, 0);
+    memory.store32(block + ThreadedBlock.length, 0);
+    memory.store32(block + ThreadedBlock.indirect, 0);
     memory.store32(block + ThreadedBlock.seen, 0);
-    if (indirect)
-      this.noting.set(last.ip, [block, ...(this.noting.get(last.ip) ?? [])].slice(0, BLOCKS_ASKED));
-    let at = block + ThreadedBlock.size;
-    decoded.forEach((one, i) => {
-      this.writeInsn(at, one, decoded.length - i);
-      at += ThreadedInsn.size;
-    });
-    if (!ends) {
+    const ended = this.append(block, source, most);
+    if (ended === 'fault') return ended;
+    const count = memory.load32(block + ThreadedBlock.count);
+    const length = memory.load32(block + ThreadedBlock.length);
+    if (count === 0) return null;
+    let at = block + ThreadedBlock.size + count * ThreadedInsn.size;
+    if (!ended) {
       memory.store32(at + ThreadedInsn.handler, GO_ON);
-      memory.storeNumber(at + ThreadedInsn.next, decoded[decoded.length - 1].insn.next);
+      memory.storeNumber(at + ThreadedInsn.next, entry + length);
       at += ThreadedInsn.size;
     }
-    this.next = at;
-    return { insns: decoded.map(({ insn }) => insn), block };
+    memory.store32(block + ThreadedBlock.heat, executions(count) * PATIENCE ** rewritten);
+    memory.store32(block + ThreadedBlock.source, at);
+    if (memory.load32(block + ThreadedBlock.indirect)) {
+      const last = memory.loadNumber(at - ThreadedInsn.size + ThreadedInsn.ip);
+      this.noting.set(last, [block, ...(this.noting.get(last) ?? [])].slice(0, BLOCKS_ASKED));
+    }
+    this.next = (at + length + ALIGNMENT - 1) & -ALIGNMENT;
+    return { block, count, end: entry + length };
+  }
+
+  /** Appends instructions to an empty block. @returns whether the last one ends it; 'fault' if the first cannot be fetched */
+  private append(block: number, source: CodeSource, most: number): boolean | 'fault' {
+    const { memory, forms } = this;
+    const entry = memory.loadNumber(block + ThreadedBlock.ip);
+    for (;;) {
+      const ip = entry + memory.load32(block + ThreadedBlock.length);
+      const pointer = forms && source.locate(ip);
+      if (pointer) {
+        const room = PAGE_SIZE - (pointer & (PAGE_SIZE - 1));
+        const written = this.exports.write(block, pointer, room, source.codeMask(pointer), most, forms);
+        if (written === Written.ended) return true;
+        if (written === Written.full) return false;
+        const length = written >> WRITTEN_LENGTH;
+        if (length > 0) {
+          source.mark(source.locate(entry + memory.load32(block + ThreadedBlock.length)), length);
+          continue;
+        }
+      }
+      const count = memory.load32(block + ThreadedBlock.count);
+      if (count === most) return false;
+      const insn = source.fetch(entry + memory.load32(block + ThreadedBlock.length));
+      if (!insn) return count === 0 ? 'fault' : false;
+      const at = block + ThreadedBlock.size + count * ThreadedInsn.size;
+      if (!writeInsn(memory, at, insn, this.handlers.index)) return false;
+      memory.store32(block + ThreadedBlock.count, count + 1);
+      memory.store32(block + ThreadedBlock.length, insn.next - entry);
+      const { kind, indirect } = flowOf(insn);
+      memory.store32(block + ThreadedBlock.indirect, indirect ? 1 : 0);
+      if (kind !== FlowControl.next) return true;
+    }
+  }
+
+  /** Where a block's copy of the code that it was made of is: for whoever made it to fill. */
+  copyOf(block: number): number {
+    return this.memory.loadU32(block + ThreadedBlock.source);
+  }
+
+  /** The code that a block was made of, as it was. */
+  source(block: number): SourceBytes[] {
+    const { memory } = this;
+    const start = memory.loadNumber(block + ThreadedBlock.ip);
+    const end = start + memory.load32(block + ThreadedBlock.length);
+    const copy = this.copyOf(block);
+    return pieces(start, end).map(({ address, length }) => {
+      const from = copy + address - start;
+      return { address, bytes: memory.u8.subarray(from, from + length) };
+    });
   }
 
   /** Where an indirect jump, call or return at an address has gone lately, and which part of the times; commonest first. */
@@ -158,35 +235,5 @@ export class ThreadedCode {
   cool(block: number): void {
     const count = this.memory.load32(block + ThreadedBlock.count);
     this.memory.store32(block + ThreadedBlock.heat, executions(count));
-  }
-
-  private writeInsn(at: number, { insn, handler, variant, offsets }: Decoded, left: number): void {
-    const { memory } = this;
-    const { u16 } = memory;
-    memory.store32(at + ThreadedInsn.handler, handler.index);
-    memory.store32(at + ThreadedInsn.left, left);
-    memory.storeNumber(at + ThreadedInsn.ip, insn.ip);
-    memory.storeNumber(at + ThreadedInsn.next, insn.next);
-    for (const op of insn.ops) {
-      if (op.kind === 'branch') memory.storeNumber(at + ThreadedInsn.target, op.target);
-      else if (op.kind === 'imm') this.store64(at + ThreadedInsn.imm, op.value);
-    }
-    const { mem } = insn;
-    if (mem) {
-      const offset = (register: number) => (register < 0 ? CpuState.zero : CpuState.gpr + 8 * register);
-      this.store64(at + ThreadedInsn.disp, mem.disp);
-      u16[(at + ThreadedInsn.base) >>> 1] = offset(mem.base);
-      u16[(at + ThreadedInsn.index) >>> 1] = offset(mem.index);
-      memory.store32(at + ThreadedInsn.shift, Math.log2(mem.scale));
-    }
-    if (variant.registers) {
-      offsets.forEach((offset, i) => {
-        u16[((at + ThreadedInsn.registers) >>> 1) + i] = offset;
-      });
-    }
-  }
-
-  private store64(pointer: number, value: number | bigint): void {
-    this.memory.u64[pointer >>> 3] = BigInt.asUintN(64, BigInt(value));
   }
 }

@@ -1,0 +1,155 @@
+import { Memory } from '../../memory/memory.js';
+import { alignUp, struct } from '../../memory/struct.js';
+import { flowOf, FlowControl } from '../flow-control.js';
+import { type Constants, InsnDecoder, MAX_INSN } from '../insn.js';
+import { constantsOf } from '../template.js';
+import type { HandlerIndex } from './handlers.js';
+import { writeInsn } from './insn-writer.js';
+import { ThreadedInsn } from './layout.js';
+
+/**
+ * Forms: instructions but for their addresses and constants, as ThreadedInsn with those left to be filled in. What bytes in front of its
+ * constants an instruction begins with tells its form. `npm run build` makes a table of the commonest; the machine's CPUs share it, and
+ * code that consists of them becomes threaded code without being decoded (`block-writer.ts`).
+ *
+ * The table holds no pointers, so that it can be read from a file: FormTable, TrieEntry[], Form[].
+ */
+export const FormTable = struct({
+  /** Number of trie entries (a power of two) less 1, and where the forms begin in the table. */
+  mask: 'i32',
+  forms: 'i32',
+});
+
+/** An edge of the trie over instructions' bytes, in a hash table with linear probing. */
+export const TrieEntry = struct({
+  /** `trieKey`; 0 for an empty entry. */
+  key: 'i32',
+  /** The next node; at the last byte before the constants the complement of the form's number. */
+  value: 'i32',
+});
+
+export const Form = struct({
+  /** The ThreadedInsn of one such instruction. */
+  image: ['v128', ThreadedInsn.size / 16],
+  /** Bytes of the instruction. */
+  length: 'u8',
+  /** Where in it a displacement and an immediate or a branch's distance are, and how they are read: a Read. */
+  displacementOffset: 'u8',
+  displacementRead: 'u8',
+  immediateOffset: 'u8',
+  immediateRead: 'u8',
+  /** 1 if the displacement counts from the next instruction. */
+  relative: 'u8',
+  /** 1 if the immediate is a branch's distance. */
+  branch: 'u8',
+  /** 1 if the instruction ends its block; and if its target is a value. */
+  ends: 'u8',
+  indirect: 'u8',
+});
+
+/** How a constant is read. */
+export const Read = {
+  none: 0,
+  signed8: 1,
+  unsigned8: 2,
+  unsigned16: 3,
+  signed32: 4,
+  unsigned32: 5,
+  all64: 6,
+} as const;
+
+function readOf(size: number, signed: boolean): number | null {
+  if (size === 0) return Read.none;
+  if (size === 1) return signed ? Read.signed8 : Read.unsigned8;
+  if (size === 4) return signed ? Read.signed32 : Read.unsigned32;
+  if (size === 8) return Read.all64;
+  return size === 2 && !signed ? Read.unsigned16 : null;
+}
+
+/** Trie key of a byte behind a node; the root is node 0. */
+export function trieKey(node: number, byte: number): number {
+  return 256 * node + byte + 1;
+}
+
+/** A key's place in the table is `key * HASH_FACTOR >>> HASH_SHIFT`, modulo the number of entries. */
+export const HASH_FACTOR = 0x9e3779b1 | 0;
+export const HASH_SHIFT = 15;
+
+/** The trie is at most half full. */
+const ROOM = 2;
+
+/** Makes the table of the forms of instructions that begin with these bytes. Those that have none are left out. */
+export function formTable(prefixes: readonly Uint8Array[], index: HandlerIndex): Uint8Array<ArrayBuffer> {
+  const decoder = new InsnDecoder();
+  const memory = Memory.create(65536);
+  const scratch = ThreadedInsn.size;
+  const edges = new Map<number, number>();
+  const forms: Uint8Array[] = [];
+  let nodes = 1;
+  for (const prefix of prefixes) {
+    const bytes = new Uint8Array(MAX_INSN);
+    bytes.set(prefix);
+    const insn = decoder.decode(bytes, 0x40_0000);
+    const constants = insn && constantsOf(decoder, insn);
+    if (!constants || constants.first !== prefix.length) continue;
+    memory.u8.fill(0, scratch, scratch + ThreadedInsn.size);
+    const variant = writeInsn(memory, scratch, insn, index);
+    if (!variant || (constants.immediateSize > 0 && !variant.immediate)) continue;
+    const image = memory.u8.slice(scratch, scratch + ThreadedInsn.size);
+    const form = formOf(image, insn.next - insn.ip, constants);
+    if (!form) continue;
+    const branch = insn.ops.some((op) => op.kind === 'branch');
+    const { kind, indirect } = flowOf(insn);
+    form[Form.branch] = branch ? 1 : 0;
+    form[Form.ends] = kind === FlowControl.next ? 0 : 1;
+    form[Form.indirect] = indirect ? 1 : 0;
+    let node = 0;
+    for (const byte of prefix.subarray(0, -1)) {
+      const key = trieKey(node, byte);
+      if (!edges.has(key)) edges.set(key, nodes++);
+      node = edges.get(key)!;
+      if (node < 0) throw new Error('an instruction begins with another one');
+    }
+    const last = trieKey(node, prefix[prefix.length - 1]);
+    if (edges.has(last)) throw new Error('an instruction begins with another one');
+    edges.set(last, ~(forms.push(form) - 1));
+  }
+  return write(edges, forms);
+}
+
+function formOf(image: Uint8Array, length: number, constants: Constants): Uint8Array | null {
+  const { displacementSize, displacementOffset, immediateSize, immediateOffset, signed, relative } =
+    constants;
+  const displacementRead = readOf(displacementSize, true);
+  const immediateRead = readOf(immediateSize, signed);
+  if (displacementRead === null || immediateRead === null) return null;
+  const form = new Uint8Array(Form.size);
+  form.set(image, Form.image);
+  form[Form.length] = length;
+  form[Form.displacementOffset] = displacementOffset;
+  form[Form.displacementRead] = displacementRead;
+  form[Form.immediateOffset] = immediateOffset;
+  form[Form.immediateRead] = immediateRead;
+  form[Form.relative] = relative ? 1 : 0;
+  return form;
+}
+
+function write(edges: ReadonlyMap<number, number>, forms: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const entries = 2 ** Math.ceil(Math.log2(ROOM * Math.max(1, edges.size)));
+  const start = alignUp(FormTable.size + entries * TrieEntry.size, 16);
+  const bytes = new Uint8Array(start + forms.length * Form.size);
+  const words = new Int32Array(bytes.buffer);
+  words[FormTable.mask >>> 2] = entries - 1;
+  words[FormTable.forms >>> 2] = start;
+  for (const [key, value] of edges) {
+    let slot = Math.imul(key, HASH_FACTOR) >>> HASH_SHIFT;
+    const entry = () => (FormTable.size + (slot & (entries - 1)) * TrieEntry.size) >>> 2;
+    while (words[entry() + (TrieEntry.key >>> 2)] !== 0) slot++;
+    words[entry() + (TrieEntry.key >>> 2)] = key;
+    words[entry() + (TrieEntry.value >>> 2)] = value;
+  }
+  forms.forEach((form, i) => {
+    bytes.set(form, start + i * Form.size);
+  });
+  return bytes;
+}
