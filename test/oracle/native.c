@@ -31,9 +31,9 @@
 #define TIMEOUT 0x100u
 // A case that has run for so many ticks of TICK_US each doesn't end. Both are in user time, which a host that is busy doesn't
 // take from a case; but one that delays split locks (Linux's split_lock_detect, or a hypervisor's) may make a single one
-// last for dozens of timer interrupts, hence the second altogether.
+// last for dozens of timer interrupts, hence the second altogether. A third argument, in ticks, is for those that took longer.
 #define TICK_US 50000
-#define PATIENCE 20
+static int patience = 20;
 
 struct test_case {
   uint32_t size; // of the whole record
@@ -228,7 +228,7 @@ static void on_signal(int signal, siginfo_t *info, void *context) {
     before_all = *uc;
     memcpy(fx_before_all, uc->uc_mcontext.fpregs, 416);
   } else if (signal == SIGVTALRM) {
-    if (++ticks < PATIENCE) return;
+    if (++ticks < patience) return;
     record(uc, 1);
   } else {
     record(uc, 0);
@@ -307,7 +307,8 @@ static int measure_split_lock(void) {
 
 int main(int argc, char **argv) {
   if (argc == 1) return measure_split_lock();
-  if (argc != 3) return 2;
+  if (argc == 4) patience = atoi(argv[3]);
+  else if (argc != 3) return 2;
   int fd = open(argv[1], O_RDONLY);
   struct stat st;
   if (fd < 0 || fstat(fd, &st) != 0) die(argv[1]);

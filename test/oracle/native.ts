@@ -4,7 +4,14 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { MAX_CODE, type MemoryRun, type TestCase, type TestDriver, type TestResult } from './driver.js';
+import {
+  MAX_CODE,
+  type MemoryRun,
+  type TestCase,
+  type TestDriver,
+  type TestResult,
+  TIMEOUT,
+} from './driver.js';
 
 /** Why the host's processor can't serve as the reference here, or `undefined` if it can. */
 export function nativeUnavailable(): string | undefined {
@@ -130,18 +137,32 @@ export function splitLockNanoseconds(): number {
   return Number(execFileSync(build(), { encoding: 'utf8' }));
 }
 
+/** In native.c's ticks: five seconds of user time. */
+const LONG_PATIENCE = 100;
+
 /** The host's processor as a driver. Each `run` is one process of native.c. */
 export class NativeDriver implements TestDriver {
   readonly name = 'native';
   readonly #executable = build();
 
+  /** What did not end in a second is run again alone, with more patience: a busy host may delay a split lock as long. */
   run(cases: readonly TestCase[]): TestResult[] {
+    return this.runWithin(cases).map((result, i) =>
+      result.exception?.vector === TIMEOUT ? this.runWithin([cases[i]], LONG_PATIENCE)[0] : result,
+    );
+  }
+
+  private runWithin(cases: readonly TestCase[], ticks?: number): TestResult[] {
     const directory = mkdtempSync(join(tmpdir(), 'europa-oracle-'));
     try {
       const input = join(directory, 'cases');
       const output = join(directory, 'results');
       writeFileSync(input, encodeCases(cases));
-      const { status, signal, stderr } = spawnSync(this.#executable, [input, output], { encoding: 'utf8' });
+      const { status, signal, stderr } = spawnSync(
+        this.#executable,
+        [input, output, ...(ticks === undefined ? [] : [String(ticks)])],
+        { encoding: 'utf8' },
+      );
       if (status !== 0)
         throw new Error(`native driver ended with ${signal ?? `status ${status}`}: ${stderr}`);
       const results = decodeResults(new Uint8Array(readFileSync(output)));
