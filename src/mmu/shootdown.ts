@@ -62,7 +62,7 @@ export class Shootdown {
    */
   invalidate(space: number, start: number, end: number, code: boolean): void {
     const generation = this.publish(space, start, end, code);
-    if (Atomics.load(this.memory.i32, (this.base + CpuState.mm) >>> 2) === space) this.dropOld();
+    if (this.memory.loadU32(this.base + CpuState.mm) === space) this.dropOwn(generation, start, end, code);
     if (this.cpuCount > 1 && !this.skipOthers) this.others(space, generation);
   }
 
@@ -82,6 +82,20 @@ export class Shootdown {
     if (code) Atomics.store(i32, (space + AddressSpace.codeGeneration) >>> 2, generation);
     Atomics.store(i32, word, generation);
     return generation;
+  }
+
+  /** This CPU drops the range that it has announced; nothing else is to be dropped if it was up to date before. */
+  private dropOwn(generation: number, start: number, end: number, code: boolean): void {
+    const { memory, cpu } = this;
+    const own = (this.base + CpuState.tlbGeneration) >>> 2;
+    if (((memory.i32[own] + 1) | 0) !== generation) {
+      this.dropOld();
+      return;
+    }
+    cpu.flushTlbRange(start, end);
+    if (code) cpu.dropCode(start, end);
+    Atomics.store(memory.i32, own, generation);
+    wakeWaiters(memory, this.base);
   }
 
   /** Steps 3 and 4. */

@@ -8,9 +8,9 @@ export interface CachedRegion {
   readonly block: number;
   /** What it is looked up by: its entry address, or `singleKey` of it. */
   readonly key: number;
-  /** Its function, and the bytes it was translated from: of threaded code the block knows those. */
+  /** Its function, and the bytes it was translated from; null for threaded code, which has them, until they are asked for. */
   readonly code: WebAssembly.ExportValue;
-  readonly source: readonly SourceBytes[];
+  source: readonly SourceBytes[] | null;
   /** Virtual page numbers of its instructions, and pointers of the frames they were in. */
   readonly pages: readonly number[];
   readonly frames: readonly number[];
@@ -199,5 +199,6 @@ function put<K, V>(map: Map<K, Set<V>>, key: K, value: V): void {
 
 function remove<K, V>(map: Map<K, Set<V>>, key: K, value: V): void {
   const set = map.get(key);
-  if (set?.delete(value) && set.size === 0) map.delete(key);
+  // An empty set stays: code that was dropped is mostly translated again.
+  set?.delete(value);
 }

@@ -210,7 +210,7 @@ export class Engine {
       block,
       key,
       code: threaded.exports.interpret,
-      source: [],
+      source: null,
       pages,
       frames: this.framesOf(cpu, pages),
       hot: false,
@@ -318,7 +318,7 @@ export class Engine {
     if (!this.store || !native) return;
     const news: StoredRegion[] = [];
     for (const { key, insns, source, module, code } of this.cache.values()) {
-      if (!module || module.code) continue;
+      if (!module || module.code || !source) continue;
       const optimised = native.isOptimised(code);
       // What was translated when it was met may have run once.
       if (!optimised && (!module.profiled || this.store.get(key))) continue;
@@ -366,8 +366,8 @@ export class Engine {
   private revive(cpu: EngineCpu, key: number): CachedRegion | null {
     this.fetchedPage = -1;
     for (const region of this.cache.dropped(key)) {
-      const source = region.block === 0 ? region.source : this.threaded!.source(region.block);
-      if (!this.isUnchanged(cpu, source)) continue;
+      region.source ??= this.threaded!.source(region.block);
+      if (!this.isUnchanged(cpu, region.source)) continue;
       const frames = this.framesOf(cpu, region.pages);
       const slot = region.block === 0 ? this.cache.allocate(region.code) : region.slot;
       const again = { ...region, slot, frames };
@@ -379,16 +379,16 @@ export class Engine {
 
   private isUnchanged(cpu: EngineCpu, source: readonly SourceBytes[]): boolean {
     const { drops } = this;
-    const same = source.every(({ address, bytes }) => {
+    const { u8 } = this.memory;
+    for (const { address, bytes } of source) {
       const pointer = this.codePointer(cpu, address);
       if (pointer === 0) return false;
       // Marked first: a store from now on drops what is made of them.
       this.markCode(cpu, pointer, bytes.length);
-      for (let i = 0; i < bytes.length; i++) if (this.memory.u8[pointer + i] !== bytes[i]) return false;
-      return true;
-    });
+      for (let i = 0; i < bytes.length; i++) if (u8[pointer + i] !== bytes[i]) return false;
+    }
     // A page fault of ours may have served a request to drop code, of what was compared before.
-    return same && drops === this.drops;
+    return drops === this.drops;
   }
 
   /**
