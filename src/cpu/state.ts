@@ -4,7 +4,7 @@ import { alignUp, struct } from '../memory/struct.js';
 import { TLB_ENTRIES, TlbEntry } from '../mmu/tlb.js';
 
 /** Entries of the jump cache: guest address → slot in the CPU's function table. */
-export const JUMP_ENTRIES = 4096;
+export const JUMP_ENTRIES = 16384;
 
 export const JumpEntry = struct({
   /** Guest RIP of the region's entry; the slot is 0 in an empty entry. */
