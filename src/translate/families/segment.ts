@@ -5,8 +5,8 @@ import { CpuState, Gpr, Segment, Vector } from '../../cpu/state.js';
 import { Access } from '../../mmu/walk.js';
 import { Op } from '../../wasm/opcodes.js';
 import { Emitter } from '../emitter.js';
-import { effectiveAddress } from '../execute.js';
-import type { Insn } from '../insn.js';
+import { effectiveAddress, translate } from '../execute.js';
+import { type Insn, usesStackSegment } from '../insn.js';
 import { type Row, raiseException } from '../row.js';
 
 /**
@@ -68,10 +68,10 @@ function loadSegment(cpu: GuestCpu, segment: number, selector: number): boolean 
 }
 
 /** The two bytes at a guest address; −1 with the exception noted. */
-function readWord(cpu: GuestCpu, address: number): number {
+function readWord(cpu: GuestCpu, address: number, stack: boolean): number {
   let word = 0;
   for (let i = 0; i < 2; i++) {
-    const pointer = cpu.translate(address + i, Access.read);
+    const pointer = translate(cpu, address + i, Access.read, stack);
     if (pointer === 0) return -1;
     word |= cpu.memory.u8[pointer] << (8 * i);
   }
@@ -82,7 +82,7 @@ function readWord(cpu: GuestCpu, address: number): number {
 function selectorOperand(cpu: GuestCpu, insn: Insn, index: number): number {
   const operand = insn.ops[index];
   if (operand.kind === 'reg') return cpu.memory.load32(cpu.base + CpuState.gpr + 8 * operand.num) & 0xffff;
-  return readWord(cpu, effectiveAddress(cpu, insn));
+  return readWord(cpu, effectiveAddress(cpu, insn), usesStackSegment(insn));
 }
 
 function registerOf(insn: Insn, index: number): { num: number; size: number } {
@@ -100,11 +100,10 @@ function executeMove(cpu: GuestCpu, insn: Insn): boolean {
 
 function executePop(size: number) {
   return (cpu: GuestCpu, insn: Insn): boolean => {
-    const rsp = (cpu.base + CpuState.gpr + 8 * Gpr.rsp) >>> 3;
-    const { u64 } = cpu.memory;
-    const selector = readWord(cpu, Number(u64[rsp]));
+    const rsp = cpu.base + CpuState.gpr + 8 * Gpr.rsp;
+    const selector = readWord(cpu, cpu.memory.loadAddress(rsp), true);
     if (selector < 0 || !loadSegment(cpu, registerOf(insn, 0).num, selector)) return false;
-    u64[rsp] += BigInt(size);
+    cpu.memory.u64[rsp >>> 3] += BigInt(size);
     return true;
   };
 }
@@ -152,10 +151,10 @@ function examine(
 
 /** The `index`th eight bytes of the stack; null with the exception noted. */
 function stackWord(cpu: GuestCpu, index: number): bigint | null {
-  const address = Number(cpu.memory.u64[(cpu.base + CpuState.gpr + 8 * Gpr.rsp) >>> 3]) + 8 * index;
+  const address = cpu.memory.loadAddress(cpu.base + CpuState.gpr + 8 * Gpr.rsp) + 8 * index;
   let word = 0n;
   for (let i = 0; i < 4; i++) {
-    const part = readWord(cpu, address + 2 * i);
+    const part = readWord(cpu, address + 2 * i, true);
     if (part < 0) return null;
     word |= BigInt(part) << BigInt(16 * i);
   }
