@@ -43,6 +43,7 @@ const runs: { source: string; args?: string[]; status?: number; needsPipes?: tru
     'repstring',
     'ifunc',
     'odd_code',
+    'far_addresses',
     'segments',
     'hints',
     'limits',
