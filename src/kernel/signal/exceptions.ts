@@ -1,6 +1,7 @@
 import { CpuState, DR6_BS, PfError, Vector } from '../../cpu/state.js';
 import type { KernelCpu } from '../kernel-cpu.js';
 import type { FaultSignal } from '../memory/fault.js';
+import { Emulated, emulateUmip } from '../umip.js';
 import { type Delivered, force } from './deliver.js';
 import { RF } from './frame.js';
 import { taskSignalsOf } from './links.js';
@@ -23,6 +24,9 @@ const isFault = (vector: number) => vector !== Vector.BP && vector !== Vector.DB
 export function raiseException(k: KernelCpu, fault: FaultSignal | null): Delivered {
   const { memory, cpu } = k;
   const base = cpu.base;
+  const gp = memory.load32(base + CpuState.vector) === Vector.GP;
+  const emulated = gp ? emulateUmip(k) : Emulated.no;
+  if (emulated === Emulated.yes) return USER;
   const vector = memory.load32(base + CpuState.vector);
   const rip = base + CpuState.rip;
   const signals = taskSignalsOf(k.task);
@@ -48,7 +52,7 @@ export function raiseException(k: KernelCpu, fault: FaultSignal | null): Deliver
       const addressAt = base + CpuState.faultAddress;
       errorCode = memory.load32(base + CpuState.errorCode) | PfError.user;
       // Whether something is mapped in the kernel's half is not for user eyes (set_signal_archinfo).
-      if (memory.loadNumber(addressAt) >= TASK_SIZE_MAX) errorCode |= PfError.present;
+      if (memory.loadNumber(addressAt) >= TASK_SIZE_MAX && emulated === Emulated.no) errorCode |= PfError.present;
       memory.copy64(signals + TaskSignals.faultAddress, addressAt);
       info = { signo: fault?.signal ?? Signal.SEGV, code: fault?.code ?? SiCode.SEGV_MAPERR, addressAt };
       if (info.code === SiCode.SEGV_PKUERR && info.signo === Signal.SEGV) info.pkey = fault?.pkey;

@@ -10,8 +10,8 @@ import { type Insn, usesStackSegment } from '../insn.js';
 import { type Row, raiseException } from '../row.js';
 
 /**
- * Segment registers and their bases: MOV and POP to one, RDFSBASE and its kin, LAR, LSL, VERR, VERW, and far returns, which load CS.
- * PUSH is with the stack.
+ * Segment registers and their bases: MOV and POP to one, RDFSBASE and its kin, LAR, LSL, VERR, VERW, and far returns, which load CS;
+ * SGDT and its kin. PUSH is with the stack.
  */
 
 /** What user mode may see of a descriptor. */
@@ -204,6 +204,11 @@ function executeInterruptReturn(cpu: GuestCpu): boolean {
   return true;
 }
 
+/** What user mode may not know (CR4.UMIP): #GP(0), whatever the operand. The kernel stores something for it (src/kernel/umip.ts). */
+function prevented(e: Emitter): void {
+  e.raise(Vector.GP);
+}
+
 const any = () => true;
 
 export const rows: readonly Row[] = [
@@ -218,6 +223,11 @@ export const rows: readonly Row[] = [
   { mnemonic: Mnemonic.Lsl, execute: examine(1, any, (descriptor) => descriptor.limit) },
   { codes: [Code.Retfq, Code.Retfq_imm16], execute: executeFarReturn, jumps: true },
   { mnemonic: Mnemonic.Iretq, execute: executeInterruptReturn, jumps: true },
+  { mnemonic: Mnemonic.Sgdt, end: prevented },
+  { mnemonic: Mnemonic.Sidt, end: prevented },
+  { mnemonic: Mnemonic.Smsw, end: prevented },
+  { mnemonic: Mnemonic.Sldt, end: prevented },
+  { mnemonic: Mnemonic.Str, end: prevented },
   { mnemonic: Mnemonic.Verr, execute: examine(0, any) },
   { mnemonic: Mnemonic.Verw, execute: examine(0, (descriptor) => descriptor.writable) },
 ];
