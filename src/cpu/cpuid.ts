@@ -114,6 +114,7 @@ export const FEATURES: readonly Feature[] = [
   noStructuredEbx(23, 'clflushopt', 'CLFLUSHOPT'),
   noStructuredEbx(24, 'clwb', 'CLWB'),
   noStructuredEbx(29, 'sha_ni', 'SHA'),
+  structuredEcx(2, 'umip'),
   structuredEcx(3, 'pku', 'PKU'),
   structuredEcx(4, 'ospke'),
   noStructuredEcx(5, 'waitpkg', 'WAITPKG'),

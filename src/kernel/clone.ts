@@ -43,7 +43,7 @@ const TASK_SIZE = 0x7fff_ffff_f000;
 interface Request {
   flags: number;
   /** New RSP; 0 keeps the caller's. */
-  stack: number;
+  stack: number | bigint;
   parentTid: number;
   childTid: number;
   tls: number;
@@ -99,7 +99,7 @@ function copyRegisters(k: KernelCpu, task: number, request: Request): void {
   const registers = task + Task.registers - CpuState.gpr;
   memory.u8.copyWithin(task + Task.registers, base + CpuState.gpr, base + CpuState.ccDst);
   memory.storeNumber(registers + CpuState.gpr + Gpr.rax * 8, 0);
-  if (request.stack !== 0) memory.storeNumber(registers + CpuState.gpr + Gpr.rsp * 8, request.stack);
+  if (request.stack !== 0) memory.storeExact(registers + CpuState.gpr + Gpr.rsp * 8, request.stack);
   if (request.flags & Clone.SETTLS) {
     memory.storeNumber(registers + CpuState.fsBase, request.tls);
     memory.u16[(registers + CpuState.selectors + 2 * Segment.FS) >>> 1] = 0;
@@ -133,7 +133,14 @@ function clone(
   childTid: number,
   tls: number,
 ): number {
-  return makeThread(k, { flags: flags & ~CSIGNAL & 0x7fff_ffff, stack, parentTid, childTid, tls });
+  return makeThread(k, {
+    flags: flags & ~CSIGNAL & 0x7fff_ffff,
+    // Whatever it is, the thread begins with it.
+    stack: Number.isSafeInteger(stack) ? stack : k.memory.loadExact(k.cpu.base + CpuState.gpr + Gpr.rsi * 8),
+    parentTid,
+    childTid,
+    tls,
+  });
 }
 
 /** struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, then set_tid … cgroup. */

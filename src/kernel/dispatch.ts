@@ -64,8 +64,15 @@ export class SyscallDispatcher {
   }
 
   private logged(call: Syscall, args: [number, number, number, number, number, number]): number {
+    const { memory, cpu } = this.k;
+    // What was rounded for the handler is shown as the program gave it. (rt_sigreturn loads other registers.)
+    const shown = args.map((value, i) =>
+      Number.isSafeInteger(value)
+        ? value
+        : (value < 0 ? memory.i64 : memory.u64)[(cpu.base + ARGUMENTS[i]) >>> 3],
+    );
     const result = call.handler(this.k, ...args);
-    this.log!.call(this.k, call, args, result);
+    this.log!.call(this.k, call, shown, result);
     return result;
   }
 }

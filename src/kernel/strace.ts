@@ -14,7 +14,7 @@ export class SyscallLog {
   constructor(private readonly write: (line: string) => void) {}
 
   /** A call that has returned (a call that blocked, when it is over). */
-  call(k: KernelCpu, call: Syscall, args: readonly number[], result: number): void {
+  call(k: KernelCpu, call: Syscall, args: readonly (number | bigint)[], result: number): void {
     if (result === BLOCKED) return;
     const shown = [...call.args].map((letter, i) => argument(k, letter, args[i]));
     this.write(`[${k.tid}] ${call.name}(${shown.join(', ')})${outcome(result)}\n`);
@@ -35,9 +35,9 @@ function outcome(result: number): string {
   return ` = -1 ${errnoName(-result)}`;
 }
 
-const hex = (value: number): string => `0x${value.toString(16)}`;
+const hex = (value: number | bigint): string => `0x${value.toString(16)}`;
 
-function argument(k: KernelCpu, letter: string, value: number): string {
+function argument(k: KernelCpu, letter: string, value: number | bigint): string {
   switch (letter) {
     case 's':
       return value === 0 ? 'NULL' : quote(k, value);
@@ -53,8 +53,8 @@ function argument(k: KernelCpu, letter: string, value: number): string {
   }
 }
 
-function quote(k: KernelCpu, address: number): string {
-  const text = k.user.readCString(address, 4096);
+function quote(k: KernelCpu, address: number | bigint): string {
+  const text = k.user.readCString(Number(address), 4096);
   if (!text) return hex(address);
   const shown = JSON.stringify(Buffer.from(text.subarray(0, SHOWN)).toString('utf8'));
   return shown + (text.length > SHOWN ? '...' : '');

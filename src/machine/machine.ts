@@ -198,7 +198,7 @@ export class Machine {
         ...this.fatal.signal,
         tid: this.fatal.tid,
         cpu: this.fatal.cpu,
-        symbol: symbols.describe(this.fatal.signal.rip),
+        symbol: symbols.describe(Number(this.fatal.signal.rip)),
       },
     };
   }

@@ -40,10 +40,35 @@ export class Memory {
     return this.u32[pointer >>> 2] + this.u32[(pointer >>> 2) + 1] * 0x1_0000_0000;
   }
 
+  /**
+   * Reads 64 bits as a signed number. So is every canonical address exact, those of the kernel's half being above −2^47; what is
+   * rounded is not canonical, before and after.
+   */
+  loadAddress(pointer: number): number {
+    return this.u32[pointer >>> 2] + this.i32[(pointer >>> 2) + 1] * 0x1_0000_0000;
+  }
+
+  /** Reads 64 bits as `loadAddress` does, or as a signed bigint where a number would be rounded. */
+  loadExact(pointer: number): number | bigint {
+    const value = this.loadAddress(pointer);
+    return Number.isSafeInteger(value) ? value : this.i64[pointer >>> 3];
+  }
+
+  /** Writes what `loadExact` reads. */
+  storeExact(pointer: number, value: number | bigint): void {
+    if (typeof value === 'number') this.storeNumber(pointer, value);
+    else this.i64[pointer >>> 3] = value;
+  }
+
   /** Writes a safe integer (negative ones as two's complement) as 64 bits. */
   storeNumber(pointer: number, value: number): void {
     this.i32[pointer >>> 2] = value | 0 || value % 0x1_0000_0000;
     this.i32[(pointer >>> 2) + 1] = Math.floor(value / 0x1_0000_0000);
+  }
+
+  copy64(to: number, from: number): void {
+    this.i32[to >>> 2] = this.i32[from >>> 2];
+    this.i32[(to >>> 2) + 1] = this.i32[(from >>> 2) + 1];
   }
 
   load32(pointer: number): number {

@@ -2,7 +2,7 @@ import { PfError, Vector } from '../cpu/state.js';
 import type { FatalSignal } from '../kernel/signal/deliver.js';
 import { DESCRIPTIONS, SiCode, Signal, signalName } from '../kernel/signal/numbers.js';
 
-const hex = (value: number): string => `0x${value.toString(16)}`;
+const hex = (value: bigint): string => `0x${value.toString(16)}`;
 const hex32 = (value: number): string => `0x${(value >>> 0).toString(16).padStart(8, '0')}`;
 
 const EXCEPTIONS: Readonly<Record<number, string>> = {

@@ -9,7 +9,7 @@ import type { LoadedCpu } from './threads.js';
 export interface ThreadState {
   readonly thread: number;
   readonly cpu: number;
-  readonly rip: number;
+  readonly rip: bigint;
   readonly pkru: number;
   readonly registers: Readonly<Record<string, bigint>>;
   /** Words from RSP on. */
@@ -52,5 +52,12 @@ export function threadState({ k }: LoadedCpu, thread: number): ThreadState {
     if (word === null) break;
     stack.push(Buffer.from(word).readBigUInt64LE());
   }
-  return { thread, cpu: k.cpu.id, rip: k.rip, pkru: k.cpu.pkru, registers, stack };
+  return {
+    thread,
+    cpu: k.cpu.id,
+    rip: k.memory.u64[(k.cpu.base + CpuState.rip) >>> 3],
+    pkru: k.cpu.pkru,
+    registers,
+    stack,
+  };
 }

@@ -63,7 +63,7 @@ function describeThread(
 ): string[] {
   const hex = (value: bigint | number, digits: number) => `0x${value.toString(16).padStart(digits, '0')}`;
   const lines = [
-    `thread ${thread} on CPU ${cpu} at ${symbols.describe(rip) ?? hex(rip, 1)}, PKRU ${hex(pkru, 8)}`,
+    `thread ${thread} on CPU ${cpu} at ${symbols.describe(Number(rip)) ?? hex(rip, 1)}, PKRU ${hex(pkru, 8)}`,
   ];
   const pairs = Object.entries(registers).map(([name, value]) => `${name.padEnd(3)} ${hex(value, 16)}`);
   for (let i = 0; i < pairs.length; i += 4) lines.push(`  ${pairs.slice(i, i + 4).join('  ')}`);

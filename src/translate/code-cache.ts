@@ -50,9 +50,9 @@ export function pieces(start: number, end: number): { address: number; length: n
   return found;
 }
 
-/** Key of the region that consists of the one instruction at an address. */
+/** Key of the region that consists of the one instruction at an address; no address itself. */
 export function singleKey(address: number): number {
-  return -address - 1;
+  return address + 0.5;
 }
 
 /** Dropped regions kept by key: code that is written again and again often takes turns between a few versions. */

@@ -118,14 +118,11 @@ export class Cpu implements EngineCpu {
     const high = i32[rip + 1];
     const entry = base + CpuState.jumps + (low & (JUMP_ENTRIES - 1)) * JumpEntry.size;
     const known = (entry + JumpEntry.rip) >>> 2;
-    // An empty entry has all bits set, as an address of the kernel's half might.
-    return i32[known] === low && i32[known + 1] === high && high >= 0
-      ? i32[(entry + JumpEntry.slot) >>> 2]
-      : 0;
+    return i32[known] === low && i32[known + 1] === high ? i32[(entry + JumpEntry.slot) >>> 2] : 0;
   }
 
   private get rip(): number {
-    return this.memory.loadNumber(this.base + CpuState.rip);
+    return this.memory.loadAddress(this.base + CpuState.rip);
   }
 
   /** Runs the instruction at RIP alone, allowed to write over translated code. */

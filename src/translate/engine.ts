@@ -31,6 +31,9 @@ export interface EngineCpu extends GuestCpu {
 /** A function that has a region of its own is taken along in others only if that has at most so many instructions. */
 const SMALL = 40;
 
+/** Index of the last entry of a jump cache. */
+const LAST_JUMP = JUMP_ENTRIES - 1;
+
 /** Decoded instructions kept: some hundred bytes each. */
 const DECODED_KEPT = 20_000;
 
@@ -171,7 +174,7 @@ export class Engine {
   /** Runs the instruction at RIP alone. @returns an Exit */
   single(cpu: EngineCpu): number {
     const { memory, threaded } = this;
-    const rip = memory.loadNumber(cpu.base + CpuState.rip);
+    const rip = memory.loadAddress(cpu.base + CpuState.rip);
     const key = singleKey(rip);
     let region: CachedRegion | 'fault' | null = this.cache.get(key) ?? null;
     region ??= threaded && this.thread(cpu, rip, key, 1);
@@ -420,20 +423,22 @@ export class Engine {
     this.fetchedPage = -1;
   }
 
-  /** Empties the jump caches. No address has all bits set, so that is how an empty entry looks. */
+  /** Empties the jump caches. An empty entry has an address that belongs into another: programs jump to all of them. */
   private forgetJumps(): void {
     for (const base of this.cpus.keys()) {
       const jumps = (base + CpuState.jumps) >>> 2;
       this.memory.i32.fill(-1, jumps, jumps + (JUMP_ENTRIES * JumpEntry.size) / 4);
+      this.memory.storeNumber(base + CpuState.jumps + LAST_JUMP * JumpEntry.size + JumpEntry.rip, 0);
     }
   }
 
   /** Empties the jump caches' entries for one address. */
   private forgetJump(rip: number): void {
     for (const base of this.cpus.keys()) {
-      const entry = base + CpuState.jumps + (Math.max(0, rip) % JUMP_ENTRIES) * JumpEntry.size;
-      if (this.memory.loadNumber(entry + JumpEntry.rip) === rip)
-        this.memory.storeNumber(entry + JumpEntry.rip, -1);
+      const index = rip & LAST_JUMP;
+      const address = base + CpuState.jumps + index * JumpEntry.size + JumpEntry.rip;
+      if (this.memory.loadNumber(address) === rip)
+        this.memory.storeNumber(address, index === LAST_JUMP ? 0 : -1);
     }
   }
 
@@ -513,7 +518,8 @@ export class Engine {
 
   /** Pointer of a byte that may be executed; 0 with the exception in CpuState. */
   private codePointer(cpu: EngineCpu, ip: number): number {
-    const offset = ip % PAGE_SIZE;
+    // Of a negative address too, as those of the kernel's half are.
+    const offset = ip & (PAGE_SIZE - 1);
     if (ip - offset === this.fetchedPage) return this.fetchedPointer + offset;
     const pointer = cpu.translate(ip, Access.fetch);
     if (pointer !== 0) {

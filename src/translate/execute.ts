@@ -1,12 +1,12 @@
 import type { GuestCpu } from '../cpu/guest-cpu.js';
-import { CpuState } from '../cpu/state.js';
+import { CpuState, Vector } from '../cpu/state.js';
 import type { InstructionMemory } from '../cpu/xsave-instructions.js';
 import { Access } from '../mmu/walk.js';
-import type { Insn } from './insn.js';
+import { type Insn, usesStackSegment } from './insn.js';
 
 /** What instructions that run in TypeScript (`execute` of their row) need of the translator. */
 
-/** Linear address of an instruction's memory operand, computed from the CPU block's registers; rounded above 2^53 (never valid). */
+/** Linear address of an instruction's memory operand, computed from the CPU block's registers; signed, as by Memory.loadAddress. */
 export function effectiveAddress(cpu: GuestCpu, insn: Insn): number {
   const { memory, base } = cpu;
   const mem = insn.mem!;
@@ -18,13 +18,27 @@ export function effectiveAddress(cpu: GuestCpu, insn: Insn): number {
   if (mem.segment !== 'none') {
     address += memory.u64[(base + (mem.segment === 'fs' ? CpuState.fsBase : CpuState.gsBase)) >>> 3];
   }
-  return Number(BigInt.asUintN(64, address));
+  return Number(BigInt.asIntN(64, address));
 }
 
-/** Guest memory with the CPU's own checks, demand paging and faults. */
-export function instructionMemory(cpu: GuestCpu): InstructionMemory {
+/**
+ * As GuestCpu.translate; an address that is not canonical raises #SS if it is relative to the stack segment (SDM vol. 1, 3.3.7.1).
+ * @param stack whether it is
+ */
+export function translate(cpu: GuestCpu, address: number, access: number, stack: boolean): number {
+  const pointer = cpu.translate(address, access);
+  if (pointer === 0 && stack) {
+    const vector = (cpu.base + CpuState.vector) >>> 2;
+    if (cpu.memory.i32[vector] === Vector.GP) cpu.memory.i32[vector] = Vector.SS;
+  }
+  return pointer;
+}
+
+/** Guest memory with the CPU's own checks, demand paging and faults, for the memory operand of an instruction. */
+export function instructionMemory(cpu: GuestCpu, insn: Insn): InstructionMemory {
+  const stack = usesStackSegment(insn);
   return {
-    read: (address) => cpu.translate(address, Access.read),
-    write: (address) => cpu.translate(address, Access.write),
+    read: (address) => translate(cpu, address, Access.read, stack),
+    write: (address) => translate(cpu, address, Access.write, stack),
   };
 }

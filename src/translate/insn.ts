@@ -10,6 +10,7 @@ export type Operand =
   | { readonly kind: 'reg'; readonly class: RegClass; readonly num: number; readonly size: number }
   | { readonly kind: 'mem' }
   | { readonly kind: 'imm'; readonly value: number | bigint }
+  /** A target in the kernel's half is negative. */
   | { readonly kind: 'branch'; readonly target: number };
 
 /** The memory operand. `base` and `index` are register numbers or -1; a RIP-relative address is in `disp` already. */
@@ -237,7 +238,7 @@ function extract(iced: IcedLibrary, insn: number, ip: number, scratch: number): 
       case OpKind.NearBranch64:
         ops.push({
           kind: 'branch',
-          target: Number(BigInt.asUintN(64, iced.instruction_nearBranchTarget(insn))),
+          target: Number(BigInt.asIntN(64, iced.instruction_nearBranchTarget(insn))),
         });
         break;
       case OpKind.Memory: {

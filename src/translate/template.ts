@@ -28,7 +28,7 @@ export class Template {
       const { kind } = ops[operand];
       const op: Operand =
         kind === 'branch'
-          ? { kind, target: wrap(next + Number(value)) }
+          ? { kind, target: next + Number(value) }
           : { kind: 'imm', value: small(BigInt(value)) };
       ops = ops.map((old, i) => (i === operand ? op : old));
     }
@@ -38,11 +38,6 @@ export class Template {
     }
     return { ...example, ip, next, ops, mem };
   }
-}
-
-/** The address that a sum of an address and a distance is. */
-function wrap(sum: number): number {
-  return sum < 0 ? Number(BigInt.asUintN(64, BigInt(sum))) : sum;
 }
 
 /** The number in `size` bytes, little endian; 0 for none. */

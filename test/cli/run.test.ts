@@ -67,6 +67,10 @@ describe.skipIf(!hasGcc)('programs', () => {
       'data',
       'char code[4096] = {0x90}; void start(long *s) { ((void (*)(void))code)(); }',
     );
+    programs.far = scratch.compile(
+      'far',
+      'void start(long *s) { sys(1, 1, -5, 1, 0); ((void (*)(void))-5)(); }',
+    );
     programs.cat = scratch.compile(
       'cat',
       'static char b[4096]; void start(long *s) { long n; while ((n = sys(0, 0, (long)b, 4096, 0)) > 0) sys(1, 1, (long)b, n, 0); sys(231, 0, 0, 0, 0); }',
@@ -123,6 +127,7 @@ describe.skipIf(!hasGcc)('programs', () => {
       /killed by SIGSEGV .*(write|read) of 0x7ff[0-9a-f]+, not mapped, RIP 0x[0-9a-f]+ \(down/,
     ],
     ['data', 139, /killed by SIGSEGV .*fetch of 0x[0-9a-f]+, not permitted, RIP/],
+    ['far', 139, /killed by SIGSEGV .*fetch of 0xf{15}b, not mapped, RIP 0xf{15}b, thread 100/],
   ])('%s: 128 + signal and one line', (name, status, line) => {
     const result = europa(['run', programs[name]]);
     expect(result.stderr).toMatch(line);
@@ -277,5 +282,8 @@ describe.skipIf(!hasGcc)('programs', () => {
   test('--strace', () => {
     const { stderr } = europa(['run', '--strace', programs.status]);
     expect(stderr).toMatch(/^\[100\] write\(1, 0x[0-9a-f]+, 4\) = 4\n\[100\] exit_group\(1\) = \?\n$/);
+    expect(europa(['run', '--strace', programs.far]).stderr).toContain(
+      'write(1, 0xfffffffffffffffb, 1) = -1 EFAULT\n',
+    );
   });
 });

@@ -140,7 +140,7 @@ describe.skipIf(!hasGcc)('programs', () => {
     expect(death).toMatchObject({
       signal: 11,
       code: 1,
-      address: 16,
+      address: 16n,
       vector: 14,
       errorCode: 6,
       symbol: 'start',

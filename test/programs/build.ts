@@ -11,8 +11,6 @@ export interface TestProgram {
   path: string;
   libc: Libc;
   args: string[];
-  /** Whether it needs a machine with protection keys; without them it exits with 77. */
-  needsPkeys: boolean;
   /** Whether it needs pipe(2). */
   needsPipes: boolean;
   /** Where standard output and exit status come from: a native run, or `expectedOutput` and `expectedStatus`. */
@@ -24,6 +22,9 @@ export interface TestProgram {
 }
 
 const folder = join(repositoryRoot, 'test/programs');
+
+/** Programs that many hosts cannot be the reference for: their processors have no protection keys, or no UMIP. */
+const RECORDED = /^(pkey_|umip$)/;
 
 /** Entries of the list: C file, its arguments (`FIXTURE` stands for the folder that `fixture` makes), and needs. */
 const runs: { source: string; args?: string[]; status?: number; needsPipes?: true; id?: string }[] = [
@@ -43,6 +44,7 @@ const runs: { source: string; args?: string[]; status?: number; needsPipes?: tru
     'repstring',
     'ifunc',
     'odd_code',
+    'far_addresses',
     'segments',
     'hints',
     'limits',
@@ -60,6 +62,7 @@ const runs: { source: string; args?: string[]; status?: number; needsPipes?: tru
     (source) => ({ source }),
   ),
   { source: 'pkey_signals', args: ['keyed-stack'], status: 139 },
+  { source: 'umip' },
   ...['1', '2', '4', '8'].map((threads) => ({ source: 'pkey_threads', args: [threads, '3000'] })),
   { source: 'pkey_retag', args: ['20000', '2'] },
 ];
@@ -79,16 +82,14 @@ export async function buildPrograms(): Promise<TestProgram[]> {
   const built = new Map(sources.map(({ source, libc }, index) => [`${source} ${libc}`, paths[index]!]));
   return planned.map(({ source, args = [], status = 0, needsPipes = false, id, libc }) => {
     const recorded = id ?? [source, ...args].join('.');
-    const needsPkeys = source.startsWith('pkey_');
     const common = {
       name: libc === 'musl' ? `${recorded}+musl` : recorded,
       path: built.get(`${source} ${libc}`)!,
       libc,
       args: args.map((arg) => arg.replace('FIXTURE', files)),
-      needsPkeys,
       needsPipes,
     };
-    if (!needsPkeys) return { ...common, expectedFrom: 'native' as const };
+    if (!RECORDED.test(source)) return { ...common, expectedFrom: 'native' as const };
     const expectedOutput = join(folder, 'expected', `${recorded}.txt`);
     return { ...common, expectedFrom: 'linux-in-qemu' as const, expectedOutput, expectedStatus: status };
   });

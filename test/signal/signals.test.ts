@@ -9,7 +9,8 @@ import { SI_ADDR, SigFrame, SigInfo } from '../../src/kernel/signal/frame-layout
 import { sendFromHost } from '../../src/kernel/signal/host.js';
 import { Sa, SiCode, Signal, signalName } from '../../src/kernel/signal/numbers.js';
 import { Restart } from '../../src/kernel/signal/registers.js';
-import { TaskSignals } from '../../src/kernel/signal/state.js';
+import { processSignalsOf } from '../../src/kernel/signal/links.js';
+import { actionPointer, SigAction, TaskSignals } from '../../src/kernel/signal/state.js';
 import { Task } from '../../src/kernel/task.js';
 import { expireTimers } from '../../src/kernel/timers.js';
 import { BLOCKED, DATA, TestKernel, type TestThread } from './kernel.js';
@@ -298,6 +299,7 @@ describe('exceptions', () => {
     ['#BP', Vector.BP, Signal.TRAP, SiCode.KERNEL, 0, false],
     ['#UD', Vector.UD, Signal.ILL, SiCode.ILL_ILLOPN, RIP, true],
     ['#GP', Vector.GP, Signal.SEGV, SiCode.KERNEL, 0, true],
+    ['#SS', Vector.SS, Signal.BUS, SiCode.KERNEL, 0, true],
     ['#AC', Vector.AC, Signal.BUS, SiCode.BUS_ADRALN, 0, true],
   ])('%s', (_name, vector, signal, code, address, fault) => {
     handle(signal, Sa.SIGINFO);
@@ -336,6 +338,48 @@ describe('exceptions', () => {
     expect(main.word(register(main, Gpr.rsp) + SigFrame.info + SI_ADDR + 4)).toBe(0xffff_8000);
   });
 
+  it.each([0xffff_ffff_ffff_fffbn, 0xffff_ffff_ff60_0001n, 0x1000_0000_0000_0003n])(
+    '%s is told to the bit, as an address and as RIP',
+    (address) => {
+      const { u64 } = kernel.memory;
+      handle(Signal.SEGV, Sa.SIGINFO | Sa.NODEFER);
+      handle(Signal.ILL, Sa.SIGINFO);
+      const raiseAt = (vector: number) => {
+        kernel.memory.store32(main.cpu.base + CpuState.vector, vector);
+        kernel.memory.store32(main.cpu.base + CpuState.errorCode, PfError.user | PfError.fetch);
+        u64[(main.cpu.base + CpuState.faultAddress) >>> 3] = address;
+        u64[(main.cpu.base + CpuState.rip) >>> 3] = address;
+        return raiseException(main.k, null);
+      };
+      const told = (field: number) =>
+        Buffer.from(main.k.user.readBytes(register(main, Gpr.rsp) + field, 8)!).readBigUInt64LE();
+      raiseAt(Vector.PF);
+      expect([SigFrame.info + SI_ADDR, SigFrame.cr2, SigFrame.rip].map(told)).toEqual([
+        address,
+        address,
+        address,
+      ]);
+      raiseAt(Vector.UD);
+      expect([SigFrame.info + SI_ADDR, SigFrame.rip].map(told)).toEqual([address, address]);
+      handle(Signal.SEGV, 0, 0, 0);
+      expect(raiseAt(Vector.PF)).toMatchObject({ kind: 'fatal', signal: { address, rip: address } });
+    },
+  );
+
+  it('handler and restorer are used to the bit', () => {
+    const { u64 } = kernel.memory;
+    handle(Signal.USR1);
+    const action = actionPointer(processSignalsOf(main.k.process), Signal.USR1);
+    u64[(action + SigAction.handler) >>> 3] = 0x8000_0000_0000_0001n;
+    u64[(action + SigAction.restorer) >>> 3] = 0xffff_ffff_ffff_fffbn;
+    at(main);
+    main.call('tkill', main.tid, Signal.USR1);
+    expect(deliver(main)).toBe('user');
+    expect(u64[(main.cpu.base + CpuState.rip) >>> 3]).toBe(0x8000_0000_0000_0001n);
+    const restorer = main.k.user.readBytes(register(main, Gpr.rsp) + SigFrame.pretcode, 8)!;
+    expect(Buffer.from(restorer).readBigUInt64LE()).toBe(0xffff_ffff_ffff_fffbn);
+  });
+
   it('#XM and #MF tell which unmasked exception it was; without one they are none', () => {
     handle(Signal.FPE, Sa.SIGINFO | Sa.NODEFER);
     const { memory } = kernel;
@@ -360,8 +404,8 @@ describe('exceptions', () => {
       signal: {
         signal: Signal.SEGV,
         code: SiCode.SEGV_MAPERR,
-        address: 0x123,
-        rip: RIP,
+        address: 0x123n,
+        rip: BigInt(RIP),
         vector: 14,
         errorCode: 4,
       },

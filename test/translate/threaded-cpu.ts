@@ -23,6 +23,20 @@ export class CodeCpu extends EmulatorDriver {
       memory.storeNumber(cpu.base + CpuState.gpr + 8 * Gpr[name as keyof typeof Gpr], value);
     }
     memory.storeNumber(cpu.base + CpuState.rip, CODE);
+    return this.go();
+  }
+
+  /** Sets registers, those above 2^53 to the bit. */
+  registers(values: Partial<Record<keyof typeof Gpr | 'rip', bigint>>): void {
+    for (const [name, value] of Object.entries(values)) {
+      const field = name === 'rip' ? CpuState.rip : CpuState.gpr + 8 * Gpr[name as keyof typeof Gpr];
+      this.memory.u64[(this.cpu.base + field) >>> 3] = value;
+    }
+  }
+
+  /** Runs from RIP until something happens; returns the Exit. */
+  go(): number {
+    const { memory, cpu } = this;
     memory.store32(cpu.base + CpuState.budget, 0x4000_0000);
     memory.store32(cpu.base + CpuState.interrupt, 0);
     return cpu.run();

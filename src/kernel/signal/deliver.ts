@@ -21,14 +21,14 @@ import { actionPointer, isNotified, ProcessSignals, SigAction, TaskSignals } fro
 export interface FatalSignal {
   signal: number;
   code: number;
-  /** Where the instruction is, as a number. */
-  rip: number;
+  /** Where the instruction is. */
+  rip: bigint;
   pkru: number;
   /** For signals of an exception: vector (SDM 6.3.1) and error code; vector −1 otherwise. */
   vector: number;
   errorCode: number;
   /** si_addr, and si_pkey with SEGV_PKUERR. */
-  address: number;
+  address: bigint;
   pkey: number;
   /** si_pid of signals that somebody sent. */
   sender: number;
@@ -62,15 +62,15 @@ function readAction(k: KernelCpu, signals: number, shared: number, signal: numbe
   const { memory } = k;
   const action = actionPointer(shared, signal);
   delivery.signo = signal;
-  delivery.handler = memory.loadNumber(action + SigAction.handler);
+  delivery.handler = memory.loadExact(action + SigAction.handler);
   delivery.flags = memory.loadU32(action + SigAction.flags);
-  delivery.restorer = memory.loadNumber(action + SigAction.restorer);
+  delivery.restorer = memory.loadExact(action + SigAction.restorer);
   delivery.extraFlags = 0;
   const saved =
     signals + (memory.load32(signals + TaskSignals.restoreSaved) ? TaskSignals.saved : TaskSignals.blocked);
   delivery.savedLow = memory.load32(saved);
   delivery.savedHigh = memory.load32(saved + 4);
-  if (delivery.handler > SIG_IGN && delivery.flags & Sa.RESETHAND) {
+  if (delivery.handler !== SIG_DFL && delivery.handler !== SIG_IGN && delivery.flags & Sa.RESETHAND) {
     memory.storeNumber(action + SigAction.handler, SIG_DFL);
   }
 }
@@ -157,11 +157,11 @@ function fatalSignal(k: KernelCpu, signals: number, signal: number, exception: b
     signal: {
       signal,
       code,
-      rip: memory.loadNumber(cpu.base + CpuState.rip),
+      rip: memory.u64[(cpu.base + CpuState.rip) >>> 3],
       pkru: cpu.pkru,
       vector: exception ? memory.load32(signals + TaskSignals.trapNumber) : -1,
       errorCode: exception ? memory.loadU32(signals + TaskSignals.errorCode) : 0,
-      address: exception ? memory.loadNumber(info + SI_ADDR) : 0,
+      address: exception ? memory.u64[(info + SI_ADDR) >>> 3] : 0n,
       pkey: signal === Signal.SEGV && code === SiCode.SEGV_PKUERR ? memory.load32(info + SigInfo.pkey) : 0,
       sender: code > 0 ? 0 : memory.load32(info + SigInfo.pid),
     },

@@ -1,9 +1,9 @@
 import { CpuState, DR6_BS, PfError, Vector } from '../../cpu/state.js';
 import type { KernelCpu } from '../kernel-cpu.js';
 import type { FaultSignal } from '../memory/fault.js';
+import { Emulated, emulateUmip } from '../umip.js';
 import { type Delivered, force } from './deliver.js';
 import { RF } from './frame.js';
-import { SI_ADDR } from './frame-layout.js';
 import { taskSignalsOf } from './links.js';
 import { Signal, SiCode } from './numbers.js';
 import { type Info, writeInfo } from './send.js';
@@ -24,37 +24,44 @@ const isFault = (vector: number) => vector !== Vector.BP && vector !== Vector.DB
 export function raiseException(k: KernelCpu, fault: FaultSignal | null): Delivered {
   const { memory, cpu } = k;
   const base = cpu.base;
+  const gp = memory.load32(base + CpuState.vector) === Vector.GP;
+  const emulated = gp ? emulateUmip(k) : Emulated.no;
+  if (emulated === Emulated.yes) return USER;
   const vector = memory.load32(base + CpuState.vector);
-  const rip = memory.loadNumber(base + CpuState.rip);
+  const rip = base + CpuState.rip;
   const signals = taskSignalsOf(k.task);
   let errorCode = 0;
   let info: Info;
   switch (vector) {
     case Vector.DE:
-      info = { signo: Signal.FPE, code: SiCode.FPE_INTDIV, address: rip };
+      info = { signo: Signal.FPE, code: SiCode.FPE_INTDIV, addressAt: rip };
       break;
     case Vector.DB: {
       // INT1 sets no bit of DR6.
       const stepped = (memory.load32(base + CpuState.errorCode) & DR6_BS) !== 0;
-      info = { signo: Signal.TRAP, code: stepped ? SiCode.TRAP_TRACE : SiCode.TRAP_BRKPT, address: rip };
+      info = { signo: Signal.TRAP, code: stepped ? SiCode.TRAP_TRACE : SiCode.TRAP_BRKPT, addressAt: rip };
       break;
     }
     case Vector.BP:
       info = { signo: Signal.TRAP, code: SiCode.KERNEL };
       break;
     case Vector.UD:
-      info = { signo: Signal.ILL, code: SiCode.ILL_ILLOPN, address: rip };
+      info = { signo: Signal.ILL, code: SiCode.ILL_ILLOPN, addressAt: rip };
       break;
     case Vector.PF: {
-      const address = memory.loadNumber(base + CpuState.faultAddress);
+      const addressAt = base + CpuState.faultAddress;
       errorCode = memory.load32(base + CpuState.errorCode) | PfError.user;
       // Whether something is mapped in the kernel's half is not for user eyes (set_signal_archinfo).
-      if (address >= TASK_SIZE_MAX) errorCode |= PfError.present;
-      i64Copy(memory.i32, signals + TaskSignals.faultAddress, base + CpuState.faultAddress);
-      info = { signo: fault?.signal ?? Signal.SEGV, code: fault?.code ?? SiCode.SEGV_MAPERR, address };
+      if (memory.loadNumber(addressAt) >= TASK_SIZE_MAX && emulated === Emulated.no) errorCode |= PfError.present;
+      memory.copy64(signals + TaskSignals.faultAddress, addressAt);
+      info = { signo: fault?.signal ?? Signal.SEGV, code: fault?.code ?? SiCode.SEGV_MAPERR, addressAt };
       if (info.code === SiCode.SEGV_PKUERR && info.signo === Signal.SEGV) info.pkey = fault?.pkey;
       break;
     }
+    case Vector.SS:
+      errorCode = memory.load32(base + CpuState.errorCode);
+      info = { signo: Signal.BUS, code: SiCode.KERNEL };
+      break;
     case Vector.AC:
       errorCode = memory.load32(base + CpuState.errorCode);
       info = { signo: Signal.BUS, code: SiCode.BUS_ADRALN };
@@ -64,7 +71,7 @@ export function raiseException(k: KernelCpu, fault: FaultSignal | null): Deliver
       const code = floatingPointCode(k, vector);
       // Masked by now: nothing to report, run it again (math_error).
       if (code === 0) return USER;
-      info = { signo: Signal.FPE, code, address: rip };
+      info = { signo: Signal.FPE, code, addressAt: rip };
       break;
     }
     default:
@@ -74,17 +81,7 @@ export function raiseException(k: KernelCpu, fault: FaultSignal | null): Deliver
   memory.store32(signals + TaskSignals.trapNumber, vector);
   memory.store32(signals + TaskSignals.errorCode, errorCode);
   writeInfo(memory, signals + TaskSignals.info, info);
-  if (info.address !== undefined && info.address >= 2 ** 53) {
-    // Too large for a number: the exact 64 bits.
-    const from = vector === Vector.PF ? CpuState.faultAddress : CpuState.rip;
-    i64Copy(memory.i32, signals + TaskSignals.info + SI_ADDR, base + from);
-  }
   return force(k, info.signo, isFault(vector) ? RF : 0, true);
-}
-
-function i64Copy(i32: Int32Array, to: number, from: number): void {
-  i32[to >>> 2] = i32[from >>> 2];
-  i32[(to >>> 2) + 1] = i32[(from >>> 2) + 1];
 }
 
 /** si_code of #MF and #XM by the unmasked exception flags (fpu__exception_code); 0 if there is none. */

@@ -48,10 +48,11 @@ export interface FrameMemory {
 /** The action a handler was installed with, and the mask to be restored after it. */
 export interface Delivery {
   signo: number;
-  handler: number;
+  /** As by Memory.loadExact, and so the restorer: what is no address, or the kernel's, comes out of a handler's fault as it went in. */
+  handler: number | bigint;
   /** sa_flags, unsigned. */
   flags: number;
-  restorer: number;
+  restorer: number | bigint;
   savedLow: number;
   savedHigh: number;
   /** RFLAGS bits that only the frame shows: RF after a fault, which the processor pushes set (SDM vol. 3, 17.3.1.1). */
@@ -84,12 +85,6 @@ export const RF = 0x1_0000;
 /** RFLAGS bits that rt_sigreturn takes from the frame (FIX_EFLAGS without RF, which has no effect here). */
 const RESTORED_FLAGS =
   Flag.AC | Flag.OF | Flag.DF | Flag.TF | Flag.SF | Flag.ZF | Flag.AF | Flag.PF | Flag.CF;
-
-function copyWord64(memory: Memory, to: number, from: number): void {
-  const i32 = memory.i32;
-  i32[to >>> 2] = i32[from >>> 2];
-  i32[(to >>> 2) + 1] = i32[(from >>> 2) + 1];
-}
 
 /** Whether `sp` lies on the task's alternate stack, whatever its flags (__on_sig_stack). */
 function withinAltStack(memory: Memory, signals: number, sp: number): boolean {
@@ -161,7 +156,7 @@ export function enterHandler(
   memory.storeNumber(gpr + Gpr.rdx * 8, frame + FRAME_UCONTEXT);
   memory.storeNumber(gpr + Gpr.rax * 8, 0);
   memory.storeNumber(gpr + Gpr.rsp * 8, frame);
-  memory.storeNumber(base + CpuState.rip, delivery.handler);
+  memory.storeExact(base + CpuState.rip, delivery.handler);
   cpu.rflags = rflags & ~(Flag.DF | Flag.TF | RF);
   initExtendedState(cpu, handlerPkru);
   if (memory.loadU32(signals + TaskSignals.stackFlags) >= Ss.AUTODISARM) resetAltStack(memory, signals);
@@ -195,25 +190,25 @@ function composeFrame(
 ): void {
   const i32 = memory.i32;
   i32.fill(0, frame >>> 2, (frame + SigFrame.size) >>> 2);
-  memory.storeNumber(frame + SigFrame.pretcode, delivery.restorer);
+  memory.storeExact(frame + SigFrame.pretcode, delivery.restorer);
   memory.store32(frame + SigFrame.ucFlags, Uc.FP_XSTATE | Uc.SIGCONTEXT_SS | Uc.STRICT_RESTORE_SS);
-  copyWord64(memory, frame + SigFrame.stackPointer, signals + TaskSignals.stackPointer);
+  memory.copy64(frame + SigFrame.stackPointer, signals + TaskSignals.stackPointer);
   memory.store32(frame + SigFrame.stackFlags, memory.load32(signals + TaskSignals.stackFlags));
-  copyWord64(memory, frame + SigFrame.stackSize, signals + TaskSignals.stackSize);
+  memory.copy64(frame + SigFrame.stackSize, signals + TaskSignals.stackSize);
   for (let i = 0; i < SIGCONTEXT_ORDER.length; i++) {
-    copyWord64(memory, frame + SigFrame.r8 + 8 * i, base + CpuState.gpr + 8 * SIGCONTEXT_ORDER[i]);
+    memory.copy64(frame + SigFrame.r8 + 8 * i, base + CpuState.gpr + 8 * SIGCONTEXT_ORDER[i]);
   }
-  copyWord64(memory, frame + SigFrame.rip, base + CpuState.rip);
+  memory.copy64(frame + SigFrame.rip, base + CpuState.rip);
   memory.store32(frame + SigFrame.eflags, rflags | delivery.extraFlags);
   memory.u16[(frame + SigFrame.cs) >>> 1] = USER_CS;
   memory.u16[(frame + SigFrame.ss) >>> 1] = USER_SS;
   memory.store32(frame + SigFrame.err, memory.load32(signals + TaskSignals.errorCode));
   memory.store32(frame + SigFrame.trapno, memory.load32(signals + TaskSignals.trapNumber));
-  copyWord64(memory, frame + SigFrame.cr2, signals + TaskSignals.faultAddress);
+  memory.copy64(frame + SigFrame.cr2, signals + TaskSignals.faultAddress);
   memory.storeNumber(frame + SigFrame.fpstate, fpstate);
   memory.store32(frame + SigFrame.oldmask, delivery.savedLow);
   memory.store32(frame + SigFrame.oldmask + 4, delivery.savedHigh);
-  copyWord64(memory, frame + SigFrame.sigmask, frame + SigFrame.oldmask);
+  memory.copy64(frame + SigFrame.sigmask, frame + SigFrame.oldmask);
   if (delivery.flags & Sa.SIGINFO) {
     const from = (signals + TaskSignals.info) >>> 2;
     const to = (frame + SigFrame.info) >>> 2;
@@ -249,9 +244,9 @@ export function leaveHandler(
   if (frame < 0 || !user.copyIn(scratch, frame, FRAME_WITHOUT_INFO)) return null;
   unblock(memory.load32(scratch + SigFrame.sigmask), memory.load32(scratch + SigFrame.sigmask + 4));
   for (let i = 0; i < SIGCONTEXT_ORDER.length; i++) {
-    copyWord64(memory, base + CpuState.gpr + 8 * SIGCONTEXT_ORDER[i], scratch + SigFrame.r8 + 8 * i);
+    memory.copy64(base + CpuState.gpr + 8 * SIGCONTEXT_ORDER[i], scratch + SigFrame.r8 + 8 * i);
   }
-  copyWord64(memory, base + CpuState.rip, scratch + SigFrame.rip);
+  memory.copy64(base + CpuState.rip, scratch + SigFrame.rip);
   cpu.rflags = (cpu.rflags & ~RESTORED_FLAGS) | (memory.load32(scratch + SigFrame.eflags) & RESTORED_FLAGS);
   // Only 64-bit code segments exist here; with another one the return to user mode faults.
   const cs = memory.u16[(scratch + SigFrame.cs) >>> 1] | 3;

@@ -46,8 +46,8 @@ export interface Info {
   uid?: number;
   /** si_value as a safe integer, or si_status. */
   value?: number;
-  /** si_addr, for signals that an exception raised. */
-  address?: number;
+  /** For signals that an exception raised: pointer to what is to be si_addr, of which a number would be rounded. */
+  addressAt?: number;
   pkey?: number;
 }
 
@@ -59,7 +59,7 @@ export function writeInfo(memory: Memory, to: number, info: Info): void {
   if (info.pid !== undefined) memory.store32(to + SigInfo.pid, info.pid);
   if (info.uid !== undefined) memory.store32(to + SigInfo.uid, info.uid);
   if (info.value !== undefined) memory.storeNumber(to + SigInfo.value, info.value);
-  if (info.address !== undefined) memory.storeNumber(to + SI_ADDR, info.address);
+  if (info.addressAt !== undefined) memory.copy64(to + SI_ADDR, info.addressAt);
   if (info.pkey !== undefined) memory.store32(to + SigInfo.pkey, info.pkey);
 }
 

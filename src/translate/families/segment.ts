@@ -5,13 +5,13 @@ import { CpuState, Gpr, Segment, Vector } from '../../cpu/state.js';
 import { Access } from '../../mmu/walk.js';
 import { Op } from '../../wasm/opcodes.js';
 import { Emitter } from '../emitter.js';
-import { effectiveAddress } from '../execute.js';
-import type { Insn } from '../insn.js';
+import { effectiveAddress, translate } from '../execute.js';
+import { type Insn, usesStackSegment } from '../insn.js';
 import { type Row, raiseException } from '../row.js';
 
 /**
- * Segment registers and their bases: MOV and POP to one, RDFSBASE and its kin, LAR, LSL, VERR, VERW, and far returns, which load CS.
- * PUSH is with the stack.
+ * Segment registers and their bases: MOV and POP to one, RDFSBASE and its kin, LAR, LSL, VERR, VERW, and far returns, which load CS;
+ * SGDT and its kin. PUSH is with the stack.
  */
 
 /** What user mode may see of a descriptor. */
@@ -68,10 +68,10 @@ function loadSegment(cpu: GuestCpu, segment: number, selector: number): boolean 
 }
 
 /** The two bytes at a guest address; −1 with the exception noted. */
-function readWord(cpu: GuestCpu, address: number): number {
+function readWord(cpu: GuestCpu, address: number, stack: boolean): number {
   let word = 0;
   for (let i = 0; i < 2; i++) {
-    const pointer = cpu.translate(address + i, Access.read);
+    const pointer = translate(cpu, address + i, Access.read, stack);
     if (pointer === 0) return -1;
     word |= cpu.memory.u8[pointer] << (8 * i);
   }
@@ -82,7 +82,7 @@ function readWord(cpu: GuestCpu, address: number): number {
 function selectorOperand(cpu: GuestCpu, insn: Insn, index: number): number {
   const operand = insn.ops[index];
   if (operand.kind === 'reg') return cpu.memory.load32(cpu.base + CpuState.gpr + 8 * operand.num) & 0xffff;
-  return readWord(cpu, effectiveAddress(cpu, insn));
+  return readWord(cpu, effectiveAddress(cpu, insn), usesStackSegment(insn));
 }
 
 function registerOf(insn: Insn, index: number): { num: number; size: number } {
@@ -100,11 +100,10 @@ function executeMove(cpu: GuestCpu, insn: Insn): boolean {
 
 function executePop(size: number) {
   return (cpu: GuestCpu, insn: Insn): boolean => {
-    const rsp = (cpu.base + CpuState.gpr + 8 * Gpr.rsp) >>> 3;
-    const { u64 } = cpu.memory;
-    const selector = readWord(cpu, Number(u64[rsp]));
+    const rsp = cpu.base + CpuState.gpr + 8 * Gpr.rsp;
+    const selector = readWord(cpu, cpu.memory.loadAddress(rsp), true);
     if (selector < 0 || !loadSegment(cpu, registerOf(insn, 0).num, selector)) return false;
-    u64[rsp] += BigInt(size);
+    cpu.memory.u64[rsp >>> 3] += BigInt(size);
     return true;
   };
 }
@@ -152,10 +151,10 @@ function examine(
 
 /** The `index`th eight bytes of the stack; null with the exception noted. */
 function stackWord(cpu: GuestCpu, index: number): bigint | null {
-  const address = Number(cpu.memory.u64[(cpu.base + CpuState.gpr + 8 * Gpr.rsp) >>> 3]) + 8 * index;
+  const address = cpu.memory.loadAddress(cpu.base + CpuState.gpr + 8 * Gpr.rsp) + 8 * index;
   let word = 0n;
   for (let i = 0; i < 4; i++) {
-    const part = readWord(cpu, address + 2 * i);
+    const part = readWord(cpu, address + 2 * i, true);
     if (part < 0) return null;
     word |= BigInt(part) << BigInt(16 * i);
   }
@@ -205,6 +204,11 @@ function executeInterruptReturn(cpu: GuestCpu): boolean {
   return true;
 }
 
+/** What user mode may not know (CR4.UMIP): #GP(0), whatever the operand. The kernel stores something for it (src/kernel/umip.ts). */
+function prevented(e: Emitter): void {
+  e.raise(Vector.GP);
+}
+
 const any = () => true;
 
 export const rows: readonly Row[] = [
@@ -219,6 +223,11 @@ export const rows: readonly Row[] = [
   { mnemonic: Mnemonic.Lsl, execute: examine(1, any, (descriptor) => descriptor.limit) },
   { codes: [Code.Retfq, Code.Retfq_imm16], execute: executeFarReturn, jumps: true },
   { mnemonic: Mnemonic.Iretq, execute: executeInterruptReturn, jumps: true },
+  { mnemonic: Mnemonic.Sgdt, end: prevented },
+  { mnemonic: Mnemonic.Sidt, end: prevented },
+  { mnemonic: Mnemonic.Smsw, end: prevented },
+  { mnemonic: Mnemonic.Sldt, end: prevented },
+  { mnemonic: Mnemonic.Str, end: prevented },
   { mnemonic: Mnemonic.Verr, execute: examine(0, any) },
   { mnemonic: Mnemonic.Verw, execute: examine(0, (descriptor) => descriptor.writable) },
 ];

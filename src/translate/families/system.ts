@@ -146,7 +146,7 @@ function executeFx(save: boolean) {
     const address = effectiveAddress(cpu, insn);
     // An area that runs into the non-canonical range is refused before any of it is touched.
     if (address < 2 ** 47 && address + 512 > 2 ** 47) return raiseException(cpu, Vector.GP);
-    return (save ? fxsave : fxrstor)(cpu, instructionMemory(cpu), address, WIDE.has(insn.code));
+    return (save ? fxsave : fxrstor)(cpu, instructionMemory(cpu, insn), address, WIDE.has(insn.code));
   };
 }
 
@@ -154,7 +154,7 @@ function executeXsave(kind: number) {
   return (cpu: GuestCpu, insn: Insn): boolean =>
     xsave(
       cpu,
-      instructionMemory(cpu),
+      instructionMemory(cpu, insn),
       kind,
       effectiveAddress(cpu, insn),
       gpr32(cpu, Gpr.rax),
@@ -165,7 +165,7 @@ function executeXsave(kind: number) {
 function executeXrstor(cpu: GuestCpu, insn: Insn): boolean {
   return xrstor(
     cpu,
-    instructionMemory(cpu),
+    instructionMemory(cpu, insn),
     effectiveAddress(cpu, insn),
     gpr32(cpu, Gpr.rax),
     WIDE.has(insn.code),

@@ -10,7 +10,7 @@ import { Emitter } from '../emitter.js';
 import { Cc } from '../flag-emitter.js';
 import type { HelperName } from '../helpers.js';
 import { effectiveAddress, instructionMemory } from '../execute.js';
-import { type Insn, usesStackSegment } from '../insn.js';
+import type { Insn } from '../insn.js';
 import { type Row, raiseException } from '../row.js';
 import { ArithmeticKind, POP_AFTER, TO_CODES, TO_STI } from '../x87-arithmetic.js';
 import { POP, TRUNCATE } from '../x87-runtime.js';
@@ -316,12 +316,7 @@ function onEnvironment(
     const { memory, base } = cpu;
     if (waits && memory.u16[(base + CpuState.fsw) >>> 1] & 0x80) return raiseException(cpu, Vector.MF);
     const wide = insn.memorySize > bytes;
-    if (operation(cpu, instructionMemory(cpu), effectiveAddress(cpu, insn), wide)) return true;
-    // The only #GP is for an address that is not canonical.
-    if (memory.load32(base + CpuState.vector) === Vector.GP && usesStackSegment(insn)) {
-      memory.store32(base + CpuState.vector, Vector.SS);
-    }
-    return false;
+    return operation(cpu, instructionMemory(cpu, insn), effectiveAddress(cpu, insn), wide);
   };
 }
 
