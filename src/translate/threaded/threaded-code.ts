@@ -155,7 +155,7 @@ export class ThreadedCode {
     memory.store32(block + ThreadedBlock.heat, executions(count) * PATIENCE ** rewritten);
     memory.store32(block + ThreadedBlock.source, at);
     if (memory.load32(block + ThreadedBlock.indirect)) {
-      const last = memory.loadNumber(at - ThreadedInsn.size + ThreadedInsn.ip);
+      const last = memory.loadAddress(at - ThreadedInsn.size + ThreadedInsn.ip);
       this.noting.set(last, [block, ...(this.noting.get(last) ?? [])].slice(0, BLOCKS_ASKED));
     }
     this.next = (at + length + ALIGNMENT - 1) & -ALIGNMENT;
@@ -165,7 +165,7 @@ export class ThreadedCode {
   /** Appends instructions to an empty block. @returns whether the last one ends it; 'fault' if the first cannot be fetched */
   private append(block: number, source: CodeSource, most: number): boolean | 'fault' {
     const { memory, forms } = this;
-    const entry = memory.loadNumber(block + ThreadedBlock.ip);
+    const entry = memory.loadAddress(block + ThreadedBlock.ip);
     for (;;) {
       const ip = entry + memory.load32(block + ThreadedBlock.length);
       const pointer = forms && source.locate(ip);
@@ -202,7 +202,7 @@ export class ThreadedCode {
   /** The code that a block was made of, as it was. */
   source(block: number): SourceBytes[] {
     const { memory } = this;
-    const start = memory.loadNumber(block + ThreadedBlock.ip);
+    const start = memory.loadAddress(block + ThreadedBlock.ip);
     const end = start + memory.load32(block + ThreadedBlock.length);
     const copy = this.copyOf(block);
     return pieces(start, end).map(({ address, length }) => {
