@@ -1,6 +1,6 @@
 import { Interrupt } from '../cpu/state.js';
 import { MACHINE, Machine } from '../memory/layout.js';
-import { lock, unlock } from '../memory/lock.js';
+import { locked } from '../memory/lock.js';
 import type { Memory } from '../memory/memory.js';
 import { clearChildTid, exitRobustList } from './futex.js';
 import { handOverMutexes } from './futex-pi.js';
@@ -34,11 +34,11 @@ export function exitThread(k: KernelCpu, hooks: ExitHooks): void {
   const { f64 } = memory;
   const ran = k.now() - f64[(cpuSlot(memory, k.cpu.id) + CpuSlot.since) >>> 3];
   const shared = process + Process.signals;
-  lock(memory, shared + ProcessSignals.lock);
-  f64[(process + Process.cpuTime) >>> 3] += f64[(task + Task.cpuTime) >>> 3] + ran;
-  retargetAll(memory, task);
-  discardAll(memory, entryPool(memory, shared), task + Task.signals + TaskSignals.pending);
-  unlock(memory, shared + ProcessSignals.lock);
+  locked(memory, shared + ProcessSignals.lock, () => {
+    f64[(process + Process.cpuTime) >>> 3] += f64[(task + Task.cpuTime) >>> 3] + ran;
+    retargetAll(memory, task);
+    discardAll(memory, entryPool(memory, shared), task + Task.signals + TaskSignals.pending);
+  });
   if (unlinkTask(memory, task) === 0) {
     hooks.process(k);
     if (process === mainProcess(memory)) stopMachine(memory);
@@ -62,9 +62,7 @@ export function exitProcess(memory: Memory, process: number, status: number, sig
     return;
   }
   const shared = process + Process.signals;
-  lock(memory, shared + ProcessSignals.lock);
-  notifyAll(memory, process, 0);
-  unlock(memory, shared + ProcessSignals.lock);
+  locked(memory, shared + ProcessSignals.lock, () => notifyAll(memory, process, 0));
 }
 
 /** Stops all CPUs at their next safe point and the scheduler; the machine's exit status is the first process's. */

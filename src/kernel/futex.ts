@@ -32,7 +32,8 @@ import { sleep, wake } from './wait.js';
  * task was woken, or ended its sleep by a timeout or signal, is decided by whether it is still queued, under the lock.
  *
  * The word is read without serving page faults, since those take the mm's lock, which comes before a bucket's
- * (src/kernel/locks.ts); if it is not there, the bucket is unlocked, the page made accessible, and everything done again.
+ * (src/kernel/locks.ts); if it is not there, the bucket is unlocked, the page made accessible, and everything done again. That, and the
+ * hundreds of thousands of waits and wake-ups a second, is why buckets are locked by hand rather than by `locked`.
  */
 
 /** FUTEX_* commands and flags. */

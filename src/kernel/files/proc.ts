@@ -1,5 +1,5 @@
 import { MACHINE, Machine } from '../../memory/layout.js';
-import { lock, unlock } from '../../memory/lock.js';
+import { locked } from '../../memory/lock.js';
 import { PAGE_SIZE } from '../../memory/memory.js';
 import { framesUsed } from '../../mmu/frames.js';
 import type { KernelCpu } from '../kernel-cpu.js';
@@ -166,24 +166,24 @@ export function setComm(k: KernelCpu, task: number, name: Uint8Array): void {
 function withThread(k: KernelCpu, tid: number, use: (task: number) => string): string {
   const word = k.process + Process.signals + ProcessSignals.lock;
   let found = 0;
-  lock(k.memory, word);
-  forEachThread(k.memory, k.process, (task) => {
-    if (k.memory.load32(task + Task.tid) === tid) found = task;
-    return found === 0;
-  });
-  unlock(k.memory, word);
+  locked(k.memory, word, () =>
+    forEachThread(k.memory, k.process, (task) => {
+      if (k.memory.load32(task + Task.tid) === tid) found = task;
+      return found === 0;
+    }),
+  );
   return found === 0 ? '' : use(found);
 }
 
 function threads(k: KernelCpu): string[] {
   const word = k.process + Process.signals + ProcessSignals.lock;
   const tids: string[] = [];
-  lock(k.memory, word);
-  forEachThread(k.memory, k.process, (task) => {
-    tids.push(String(k.memory.load32(task + Task.tid)));
-    return true;
-  });
-  unlock(k.memory, word);
+  locked(k.memory, word, () =>
+    forEachThread(k.memory, k.process, (task) => {
+      tids.push(String(k.memory.load32(task + Task.tid)));
+      return true;
+    }),
+  );
   return tids;
 }
 

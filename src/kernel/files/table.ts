@@ -1,4 +1,4 @@
-import { lock, unlock } from '../../memory/lock.js';
+import { locked } from '../../memory/lock.js';
 import type { Memory } from '../../memory/memory.js';
 import { struct } from '../../memory/struct.js';
 import { Errno } from '../errno.js';
@@ -114,12 +114,7 @@ export function copyTable(memory: Memory, table: number): number {
 }
 
 export function withTable<T>(memory: Memory, table: number, body: () => T): T {
-  lock(memory, table + FileTable.lock);
-  try {
-    return body();
-  } finally {
-    unlock(memory, table + FileTable.lock);
-  }
+  return locked(memory, table + FileTable.lock, body);
 }
 
 /** Pointer of a descriptor's slot, or 0 if the descriptor cannot be open. The caller holds the lock. */
@@ -142,12 +137,12 @@ function makeSlot(memory: Memory, table: number, fd: number): number {
 
 /** The description a descriptor refers to, with a reference for the caller (`dropFile` it); 0 if it is not open. */
 export function getFile(memory: Memory, table: number, fd: number): number {
-  lock(memory, table + FileTable.lock);
-  const slot = slotOf(memory, table, fd);
-  const file = slot === 0 ? 0 : memory.loadU32(slot + Slot.file);
-  if (file !== 0) holdFile(memory, file);
-  unlock(memory, table + FileTable.lock);
-  return file;
+  return withTable(memory, table, () => {
+    const slot = slotOf(memory, table, fd);
+    const file = slot === 0 ? 0 : memory.loadU32(slot + Slot.file);
+    if (file !== 0) holdFile(memory, file);
+    return file;
+  });
 }
 
 /** Gives a description the lowest free descriptor from `from` on, taking over the caller's reference if it succeeds. */
