@@ -37,16 +37,6 @@ export const StreamKind = { pipe: 0, terminal: 1, file: 2, null: 3, closed: 4 } 
 
 const RING = 65536;
 
-/** Where a CPU's output goes; each CPU worker has one. */
-export interface ConsoleOutput {
-  /**
-   * Writes to standard output (1) or error (2), all of it unless the host fails or a signal interrupts it meanwhile.
-   * @param bytes not in shared memory
-   * @returns bytes written, or −errno: EPIPE when nobody reads any more (raising SIGPIPE is the caller's duty)
-   */
-  write(fd: number, bytes: Uint8Array): number;
-}
-
 export function createConsole(memory: Memory): number {
   const pointer = heapAllocate(memory, Console.size);
   if (pointer === 0) throw new Error('the kernel heap has no room for the console');

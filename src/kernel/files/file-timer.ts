@@ -2,7 +2,8 @@ import { locked } from '../../memory/lock.js';
 import type { Memory } from '../../memory/memory.js';
 import { struct } from '../../memory/struct.js';
 import { Errno } from '../errno.js';
-import { type KernelCpu, WakeReason } from '../kernel-cpu.js';
+import type { KernelCpu } from '../kernel-cpu.js';
+import { WakeReason } from '../task-layout.js';
 import { Restart } from '../signal/registers.js';
 import type { SyscallTable } from '../syscalls.js';
 import {

@@ -1,14 +1,15 @@
 import { Errno } from '../errno.js';
-import { type KernelCpu, WakeReason } from '../kernel-cpu.js';
+import type { KernelCpu } from '../kernel-cpu.js';
 import { Restart } from '../signal/registers.js';
 import { BLOCKED, type SyscallTable } from '../syscalls.js';
-import { Task } from '../task.js';
+import { Task, WakeReason } from '../task.js';
 import { dropFile } from './description.js';
 import { Poll } from './flags.js';
 import { beginTemporaryMask, endTemporaryMask, filesOf, readUser, writeUser } from './links.js';
 import { looksAgain, pollFile } from './operations.js';
 import { endPollSleep, lookOrSleep } from './pollers.js';
-import { FileTable, getFile } from './table.js';
+import { getFile } from './table.js';
+import { FileTable } from './table-layout.js';
 
 /** One descriptor of a poll or select: the events asked for, and those found. */
 interface Watch {

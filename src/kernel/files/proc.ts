@@ -11,7 +11,7 @@ import { dropFile, File, FileKind, fileFlags, filePath, position } from './descr
 import { hostOf } from './host-system.js';
 import { cpuCountOf, filesOf, readUser } from './links.js';
 import { type DirectoryNode, directory, link, type LinkNode, type Node, text } from './nodes.js';
-import { normalize } from './paths.js';
+import { shownPath } from './path-text.js';
 import { taskStat, taskStatus } from './proc-task.js';
 import { cpuinfo, loadAverage, type MachineLoad, machineStat, meminfo, uptime } from './proc-text.js';
 import { programAuxv, programNumber, programPath } from './program.js';
@@ -64,7 +64,7 @@ function descriptorName(k: KernelCpu, fd: number): string {
       name = hostOf(memory).streamName(memory.load32(file + File.variant));
       break;
     default:
-      name = path.startsWith('/memfd:') ? path : normalize(path);
+      name = shownPath(path);
   }
   dropFile(memory, file);
   return name;

@@ -1,39 +1,12 @@
 import { locked } from '../../memory/lock.js';
 import type { Memory } from '../../memory/memory.js';
-import { struct } from '../../memory/struct.js';
 import { Errno } from '../errno.js';
 import { dropFile, freeString, holdFile, loadString, storeString } from './description.js';
 import { FD_CLOEXEC } from './flags.js';
 import { initialLimits } from './initial-limits.js';
 import { allocate, release } from './links.js';
 import { dropProgram } from './program.js';
-
-/** Descriptors a process may have (hard limit of RLIMIT_NOFILE); chunks of the table are made when needed. */
-export const MAX_DESCRIPTORS = 4096;
-const CHUNK = 64;
-
-/** Number of resource limits (RLIM_NLIMITS). */
-export const LIMITS = 16;
-
-const Slot = struct({ file: 'u32', flags: 'i32' });
-
-/** What CLONE_FILES and CLONE_FS share: descriptors, working directory and umask of a process, and its program. */
-export const FileTable = struct({
-  /** Atomic: processes that share it. */
-  references: 'i32',
-  /** Guards everything below. Taken before nothing but the slab's lock. */
-  lock: 'i32',
-  /** Soft limit: descriptors are below it. */
-  limit: 'i32',
-  umask: 'i32',
-  /** Working directory: a byte string without trailing slash, except for "/". */
-  cwd: 'u32',
-  /** What is known of the program: a Program (program.ts), or 0. */
-  program: 'u32',
-  /** Resource limits, soft and hard, by number (src/kernel/limits.ts); Infinity for none. That of descriptors counts. */
-  limits: ['f64', 2 * LIMITS],
-  chunks: ['u32', MAX_DESCRIPTORS / CHUNK],
-});
+import { CHUNK, FileTable, LIMITS, MAX_DESCRIPTORS, Slot } from './table-layout.js';
 
 /**
  * Makes an empty table with one reference. Returns 0 if there is no room.
