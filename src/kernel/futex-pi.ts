@@ -1,15 +1,14 @@
 import { lock, unlock } from '../memory/lock.js';
 import type { Memory } from '../memory/memory.js';
 import { Errno } from './errno.js';
+import { decodeCommand, futex } from './futex.js';
 import {
   append,
   Bucket,
   bucketOf,
-  decodeCommand,
   compareExchangeWord,
   findKey,
   forEachBucket,
-  futex,
   type Key,
   loadWordNoFault,
   matches,
@@ -18,7 +17,7 @@ import {
   TID_MASK,
   WAITERS,
   Waiter,
-} from './futex.js';
+} from './futex-table.js';
 import type { KernelCpu } from './kernel-cpu.js';
 import { Restart } from './signal/registers.js';
 import type { SyscallTable } from './syscalls.js';
