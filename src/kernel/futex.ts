@@ -18,10 +18,10 @@ import { Restart } from './signal/registers.js';
 import { Task, WakeReason } from './task.js';
 import {
   RestartKind,
-  readTimespec,
+  readDeadline,
+  readTimeout,
   realtimeToMonotonic,
   setRestart,
-  timespecValid,
   toNanoseconds,
 } from './timespec.js';
 import { sleep, wake } from './wait.js';
@@ -302,19 +302,19 @@ export function futex(
   const { command, shared, realtime } = decodeCommand(operation);
   if (realtime && command !== Command.WAIT_BITSET) return -Errno.ENOSYS;
   switch (command) {
-    case Command.WAIT:
+    case Command.WAIT: {
+      const deadline = k.wakeReason === WakeReason.none ? readDeadline(k, timeout) : Infinity;
+      return deadline < 0 ? deadline : futexWait(k, address, shared, value, ANY, deadline);
+    }
     case Command.WAIT_BITSET: {
-      let deadline = Number.POSITIVE_INFINITY;
+      // A point in time.
+      let deadline = Infinity;
       if (timeout !== 0 && k.wakeReason === WakeReason.none) {
-        const time = readTimespec(k, timeout);
+        const time = readTimeout(k, timeout);
         if (typeof time === 'number') return time;
-        if (!timespecValid(time)) return -Errno.EINVAL;
-        // WAIT counts from now; WAIT_BITSET's is a point in time.
-        if (command === Command.WAIT) deadline = k.now() + toNanoseconds(time);
-        else deadline = realtime ? realtimeToMonotonic(k.memory, time) : toNanoseconds(time);
+        deadline = realtime ? realtimeToMonotonic(k.memory, time) : toNanoseconds(time);
       }
-      const bitset = command === Command.WAIT ? ANY : value3 | 0;
-      return futexWait(k, address, shared, value, bitset, deadline);
+      return futexWait(k, address, shared, value, value3 | 0, deadline);
     }
     case Command.WAKE:
       return futexWake(k, address, shared, value | 0, ANY);

@@ -7,7 +7,7 @@ import { Errno } from '../errno.js';
 import type { KernelCpu } from '../kernel-cpu.js';
 import { BLOCKED, type SyscallTable } from '../syscalls.js';
 import { Task, WakeReason } from '../task.js';
-import { readTimespec, timespecValid, toNanoseconds } from '../timespec.js';
+import { readDeadline } from '../timespec.js';
 import { createFile, dropFile, File, FileKind, lastReference, releaseObject } from './description.js';
 import { Device } from './devices.js';
 import { Open, Poll } from './flags.js';
@@ -424,13 +424,8 @@ function epollPwait2(
   mask: number,
   size: number,
 ): number {
-  let deadline = Infinity;
-  if (timeout !== 0 && k.wakeReason === WakeReason.none) {
-    const time = readTimespec(k, timeout);
-    if (typeof time === 'number') return time;
-    if (!timespecValid(time)) return -Errno.EINVAL;
-    deadline = k.now() + toNanoseconds(time);
-  }
+  const deadline = k.wakeReason === WakeReason.none ? readDeadline(k, timeout) : Infinity;
+  if (deadline < 0) return deadline;
   return masked(k, epfd, address, most, deadline, mask, size);
 }
 

@@ -6,7 +6,7 @@ import { timerSignalTaken } from '../posix-timers.js';
 import { initialPkru } from '../pkeys/abi.js';
 import { NO_RESULT, type SyscallTable } from '../syscalls.js';
 import { forEachThread, Process, Task, WakeReason, withTask } from '../task.js';
-import { readTimespec, timespecValid, toNanoseconds } from '../timespec.js';
+import { readDeadline } from '../timespec.js';
 import { sleep } from '../wait.js';
 import { getAltStack, setAltStack } from './altstack.js';
 import { forcePending } from './deliver.js';
@@ -166,13 +166,8 @@ function rtSigtimedwait(k: KernelCpu, set: number, info: number, timeout: number
   if (!k.user.copyIn(scratch, set, SIGSET_BYTES)) return -Errno.EFAULT;
   const low = memory.load32(scratch) & ~UNBLOCKABLE;
   const high = memory.load32(scratch + 4);
-  let deadline = Number.POSITIVE_INFINITY;
-  if (timeout !== 0) {
-    const wait = readTimespec(k, timeout);
-    if (typeof wait === 'number') return wait;
-    if (!timespecValid(wait)) return -Errno.EINVAL;
-    deadline = k.wakeReason === WakeReason.none ? k.now() + toNanoseconds(wait) : k.deadline;
-  }
+  const deadline = k.wakeReason === WakeReason.none ? readDeadline(k, timeout) : k.deadline;
+  if (deadline < 0) return deadline;
 
   lock(memory, shared + ProcessSignals.lock);
   const pool = entryPool(memory, shared);
