@@ -60,6 +60,10 @@ export function enabledComponents(cpu: GuestCpu): number {
 export const MXCSR_DEFAULT = 0x1f80;
 /** Bits of MXCSR that may be set. */
 export const MXCSR_MASK = 0xffff;
+/** Those of them that the program sets: DAZ, the exceptions' masks, rounding, FTZ. The others say which exceptions there have been. */
+export const MXCSR_SETTINGS = 0xffc0;
+/** Number of the bit PE: a result was inexact. */
+export const MXCSR_PE_BIT = 5;
 export const FCW_DEFAULT = 0x037f;
 /** Bits of the x87 control word that can be written, and the one that always reads as 1. */
 export const FCW_WRITABLE = 0x1f3f;
@@ -69,10 +73,11 @@ export const ES_B = 0x8080;
 
 /**
  * CpuState.mxcsrSlow for an MXCSR: bit 1 is set unless all exceptions are masked, rounding is to nearest and FTZ and DAZ are
- * off; bit 0 is set unless PE is already set.
+ * off; bit 0 is set unless PE is already set. LDMXCSR computes it in emitted code (loadMxcsr in
+ * src/translate/families/sse-move.ts), of the same constants.
  */
 export function mxcsrSlow(value: number): number {
-  return ((value & 0xffc0) === 0x1f80 ? 0 : 2) | (value & 0x20 ? 0 : 1);
+  return ((value & MXCSR_SETTINGS) === MXCSR_DEFAULT ? 0 : 2) | ((value >>> MXCSR_PE_BIT) & 1 ? 0 : 1);
 }
 
 /** Sets MXCSR, and by it mxcsrSlow and the constants of the inline checks. */

@@ -1,6 +1,6 @@
 import { CpuState, Gpr, Segment } from '../cpu/state.js';
 import { saveImage, setImagePkru } from '../cpu/xsave.js';
-import { lock, unlock } from '../memory/lock.js';
+import { locked } from '../memory/lock.js';
 import { hasMutant, Mutant } from '../memory/mutants.js';
 import { Errno } from './errno.js';
 import type { KernelCpu } from './kernel-cpu.js';
@@ -116,12 +116,12 @@ function copySignalState(k: KernelCpu, task: number): void {
   const to = taskSignalsOf(task);
   const word = processSignalsOf(k.process) + ProcessSignals.lock;
   const blocked = from + TaskSignals.blocked;
-  lock(memory, word);
-  // The thread is in its process's list already and may have been chosen for a signal that it blocks from here on.
-  setBlockedLocked(memory, task, memory.load32(blocked), memory.load32(blocked + 4));
-  // The process's stop, or a signal to it, may be waiting for a thread: the new one looks first.
-  memory.store32(to + TaskSignals.notify, 1);
-  unlock(memory, word);
+  locked(memory, word, () => {
+    // The thread is in its process's list already and may have been chosen for a signal that it blocks from here on.
+    setBlockedLocked(memory, task, memory.load32(blocked), memory.load32(blocked + 4));
+    // The process's stop, or a signal to it, may be waiting for a thread: the new one looks first.
+    memory.store32(to + TaskSignals.notify, 1);
+  });
   resetAltStack(memory, to);
 }
 

@@ -1,4 +1,4 @@
-import { lock, unlock } from '../memory/lock.js';
+import { locked } from '../memory/lock.js';
 import type { Memory } from '../memory/memory.js';
 import { heapAllocate } from '../memory/slab.js';
 import { struct } from '../memory/struct.js';
@@ -37,16 +37,6 @@ export const StreamKind = { pipe: 0, terminal: 1, file: 2, null: 3, closed: 4 } 
 
 const RING = 65536;
 
-/** Where a CPU's output goes; each CPU worker has one. */
-export interface ConsoleOutput {
-  /**
-   * Writes to standard output (1) or error (2), all of it unless the host fails or a signal interrupts it meanwhile.
-   * @param bytes not in shared memory
-   * @returns bytes written, or −errno: EPIPE when nobody reads any more (raising SIGPIPE is the caller's duty)
-   */
-  write(fd: number, bytes: Uint8Array): number;
-}
-
 export function createConsole(memory: Memory): number {
   const pointer = heapAllocate(memory, Console.size);
   if (pointer === 0) throw new Error('the kernel heap has no room for the console');
@@ -62,10 +52,7 @@ export function consolePointer(memory: Memory): number {
 export function inputAvailable(memory: Memory): number {
   const console = consolePointer(memory);
   want(memory, console);
-  lock(memory, console + Console.queue + WaitQueue.lock);
-  const result = available(memory, console);
-  unlock(memory, console + Console.queue + WaitQueue.lock);
-  return result;
+  return locked(memory, console + Console.queue + WaitQueue.lock, () => available(memory, console));
 }
 
 /**
@@ -75,19 +62,21 @@ export function inputAvailable(memory: Memory): number {
 export function takeInput(memory: Memory, to: Uint8Array): number {
   const console = consolePointer(memory);
   want(memory, console);
-  lock(memory, console + Console.queue + WaitQueue.lock);
-  const here = available(memory, console);
-  const count = Math.min(here, to.length);
-  if (count > 0) {
-    const taken = memory.load32(console + Console.taken);
-    const at = taken & (RING - 1);
-    const first = Math.min(count, RING - at);
-    const ring = console + Console.ring;
-    to.set(memory.u8.subarray(ring + at, ring + at + first));
-    to.set(memory.u8.subarray(ring, ring + count - first), first);
-    Atomics.store(memory.i32, (console + Console.taken) >>> 2, (taken + count) | 0);
-  }
-  unlock(memory, console + Console.queue + WaitQueue.lock);
+  let count = 0;
+  const here = locked(memory, console + Console.queue + WaitQueue.lock, () => {
+    const ready = available(memory, console);
+    count = Math.min(ready, to.length);
+    if (count > 0) {
+      const taken = memory.load32(console + Console.taken);
+      const at = taken & (RING - 1);
+      const first = Math.min(count, RING - at);
+      const ring = console + Console.ring;
+      to.set(memory.u8.subarray(ring + at, ring + at + first));
+      to.set(memory.u8.subarray(ring, ring + count - first), first);
+      Atomics.store(memory.i32, (console + Console.taken) >>> 2, (taken + count) | 0);
+    }
+    return ready;
+  });
   if (count > 0) Atomics.notify(memory.i32, (console + Console.taken) >>> 2);
   if (count > 0 || to.length === 0) return Math.max(count, 0);
   return here < 0 ? 0 : -Errno.EAGAIN;
@@ -103,19 +92,17 @@ export function sleepForInput(k: KernelCpu, deadline: number): boolean {
   const console = consolePointer(memory);
   const queue = console + Console.queue;
   want(memory, console);
-  lock(memory, queue + WaitQueue.lock);
-  const sleeps = available(memory, console) === 0;
-  if (sleeps) sleepOn(k, queue, deadline);
-  unlock(memory, queue + WaitQueue.lock);
-  return sleeps;
+  return locked(memory, queue + WaitQueue.lock, () => {
+    const sleeps = available(memory, console) === 0;
+    if (sleeps) sleepOn(k, queue, deadline);
+    return sleeps;
+  });
 }
 
 /** To be called by handlers that slept for input, first thing when they are called again. */
 export function stopSleepingForInput(k: KernelCpu): void {
   const queue = consolePointer(k.memory) + Console.queue;
-  lock(k.memory, queue + WaitQueue.lock);
-  leaveQueue(k.memory, queue, k.task);
-  unlock(k.memory, queue + WaitQueue.lock);
+  locked(k.memory, queue + WaitQueue.lock, () => leaveQueue(k.memory, queue, k.task));
 }
 
 /**
@@ -125,22 +112,22 @@ export function stopSleepingForInput(k: KernelCpu): void {
 export function putInput(memory: Memory, from: Uint8Array | null): number {
   const console = consolePointer(memory);
   const queue = console + Console.queue;
-  lock(memory, queue + WaitQueue.lock);
   let count = 0;
-  if (from === null) {
-    memory.store32(console + Console.ended, 1);
-  } else {
-    const put = memory.load32(console + Console.put);
-    const free = RING - ((put - memory.load32(console + Console.taken)) | 0);
-    count = Math.min(free, from.length);
-    const at = put & (RING - 1);
-    const first = Math.min(count, RING - at);
-    memory.u8.set(from.subarray(0, first), console + Console.ring + at);
-    memory.u8.set(from.subarray(first, count), console + Console.ring);
-    memory.store32(console + Console.put, (put + count) | 0);
-  }
-  wakeQueueLocked(memory, queue);
-  unlock(memory, queue + WaitQueue.lock);
+  locked(memory, queue + WaitQueue.lock, () => {
+    if (from === null) {
+      memory.store32(console + Console.ended, 1);
+    } else {
+      const put = memory.load32(console + Console.put);
+      const free = RING - ((put - memory.load32(console + Console.taken)) | 0);
+      count = Math.min(free, from.length);
+      const at = put & (RING - 1);
+      const first = Math.min(count, RING - at);
+      memory.u8.set(from.subarray(0, first), console + Console.ring + at);
+      memory.u8.set(from.subarray(first, count), console + Console.ring);
+      memory.store32(console + Console.put, (put + count) | 0);
+    }
+    wakeQueueLocked(memory, queue);
+  });
   wakePollers(memory);
   return count;
 }

@@ -1,4 +1,4 @@
-import { lock, unlock } from '../memory/lock.js';
+import { locked } from '../memory/lock.js';
 import type { Memory } from '../memory/memory.js';
 import { CpuSlot, cpuSlot } from './run-queue.js';
 import { processSignalsOf } from './signal/links.js';
@@ -27,8 +27,5 @@ export function processTimeLocked(memory: Memory, process: number, now: number):
 
 export function processTime(memory: Memory, process: number, now: number): number {
   const word = processSignalsOf(process) + ProcessSignals.lock;
-  lock(memory, word);
-  const total = processTimeLocked(memory, process, now);
-  unlock(memory, word);
-  return total;
+  return locked(memory, word, () => processTimeLocked(memory, process, now));
 }

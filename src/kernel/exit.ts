@@ -1,10 +1,11 @@
-import { Interrupt } from '../cpu/state.js';
+import { CpuState, Interrupt } from '../cpu/state.js';
 import { MACHINE, Machine } from '../memory/layout.js';
-import { lock, unlock } from '../memory/lock.js';
+import { locked } from '../memory/lock.js';
 import type { Memory } from '../memory/memory.js';
-import { clearChildTid, exitRobustList } from './futex.js';
+import { ANY, futexWake } from './futex.js';
 import { handOverMutexes } from './futex-pi.js';
 import type { KernelCpu } from './kernel-cpu.js';
+import { exitRobustList } from './robust-list.js';
 import { CpuSlot, cpuSlot, interruptCpu, ringCpu, ringScheduler } from './run-queue.js';
 import { exitPkeys } from './pkeys/lifetime.js';
 import { entryPool } from './signal/links.js';
@@ -18,6 +19,17 @@ import { loadWord, sleepNumberOf, taskWord } from './wait.js';
 /** What other parts of the kernel do when the last thread of a process ends. */
 export interface ExitHooks {
   process(k: KernelCpu): void;
+}
+
+/** Ends CLONE_CHILD_CLEARTID and set_tid_address: writes 0 there and wakes one waiter, which is how threads are joined. */
+export function clearChildTid(k: KernelCpu): void {
+  const { memory } = k;
+  const address = memory.loadNumber(k.task + Task.clearChildTid);
+  if (address === 0) return;
+  memory.storeNumber(k.task + Task.clearChildTid, 0);
+  const scratch = k.cpu.base + CpuState.scratch;
+  memory.store32(scratch, 0);
+  if (k.user.copyOut(address, scratch, 4)) futexWake(k, address, true, 1, ANY);
 }
 
 /**
@@ -34,11 +46,11 @@ export function exitThread(k: KernelCpu, hooks: ExitHooks): void {
   const { f64 } = memory;
   const ran = k.now() - f64[(cpuSlot(memory, k.cpu.id) + CpuSlot.since) >>> 3];
   const shared = process + Process.signals;
-  lock(memory, shared + ProcessSignals.lock);
-  f64[(process + Process.cpuTime) >>> 3] += f64[(task + Task.cpuTime) >>> 3] + ran;
-  retargetAll(memory, task);
-  discardAll(memory, entryPool(memory, shared), task + Task.signals + TaskSignals.pending);
-  unlock(memory, shared + ProcessSignals.lock);
+  locked(memory, shared + ProcessSignals.lock, () => {
+    f64[(process + Process.cpuTime) >>> 3] += f64[(task + Task.cpuTime) >>> 3] + ran;
+    retargetAll(memory, task);
+    discardAll(memory, entryPool(memory, shared), task + Task.signals + TaskSignals.pending);
+  });
   if (unlinkTask(memory, task) === 0) {
     hooks.process(k);
     if (process === mainProcess(memory)) stopMachine(memory);
@@ -62,9 +74,7 @@ export function exitProcess(memory: Memory, process: number, status: number, sig
     return;
   }
   const shared = process + Process.signals;
-  lock(memory, shared + ProcessSignals.lock);
-  notifyAll(memory, process, 0);
-  unlock(memory, shared + ProcessSignals.lock);
+  locked(memory, shared + ProcessSignals.lock, () => notifyAll(memory, process, 0));
 }
 
 /** Stops all CPUs at their next safe point and the scheduler; the machine's exit status is the first process's. */

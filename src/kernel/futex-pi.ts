@@ -1,15 +1,14 @@
 import { lock, unlock } from '../memory/lock.js';
 import type { Memory } from '../memory/memory.js';
 import { Errno } from './errno.js';
+import { decodeCommand, futex } from './futex.js';
 import {
   append,
   Bucket,
   bucketOf,
-  decodeCommand,
   compareExchangeWord,
   findKey,
   forEachBucket,
-  futex,
   type Key,
   loadWordNoFault,
   matches,
@@ -18,12 +17,12 @@ import {
   TID_MASK,
   WAITERS,
   Waiter,
-} from './futex.js';
+} from './futex-table.js';
 import type { KernelCpu } from './kernel-cpu.js';
 import { Restart } from './signal/registers.js';
 import type { SyscallTable } from './syscalls.js';
 import { Task, Tasks, tasksPointer, WakeReason } from './task.js';
-import { readTimespec, realtimeToMonotonic, timespecValid, toNanoseconds } from './timespec.js';
+import { readTimeout, realtimeToMonotonic, toNanoseconds } from './timespec.js';
 import { sleep, wake } from './wait.js';
 
 /**
@@ -260,9 +259,8 @@ function futexOrPi(
   if (command === Command.UNLOCK_PI) return unlockPi(k, address, shared);
   let deadline = Infinity;
   if (waits && timeout !== 0 && k.wakeReason === WakeReason.none) {
-    const time = readTimespec(k, timeout);
+    const time = readTimeout(k, timeout);
     if (typeof time === 'number') return time;
-    if (!timespecValid(time)) return -Errno.EINVAL;
     // A point in time: of the wall clock, for LOCK_PI2 of the monotonic one unless told otherwise.
     const wall = command === Command.LOCK_PI || realtime;
     deadline = wall ? realtimeToMonotonic(k.memory, time) : toNanoseconds(time);

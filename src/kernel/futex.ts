@@ -1,29 +1,33 @@
-import { CpuState } from '../cpu/state.js';
 import { lock, unlock } from '../memory/lock.js';
 import type { Memory } from '../memory/memory.js';
-import { rootPointer, setRoot } from '../memory/roots.js';
-import { heapAllocate } from '../memory/slab.js';
-import { struct } from '../memory/struct.js';
 import { Errno } from './errno.js';
+import {
+  append,
+  Bucket,
+  bucketOf,
+  compareExchangeWord,
+  findKey,
+  type Key,
+  loadWordNoFault,
+  matches,
+  remove,
+  Waiter,
+} from './futex-table.js';
 import type { KernelCpu } from './kernel-cpu.js';
 import { Restart } from './signal/registers.js';
-import type { SyscallTable } from './syscalls.js';
-import { Task, WakeReason, withTask } from './task.js';
+import { Task, WakeReason } from './task.js';
 import {
   RestartKind,
-  readTimespec,
+  readDeadline,
+  readTimeout,
   realtimeToMonotonic,
   setRestart,
-  timespecValid,
   toNanoseconds,
 } from './timespec.js';
 import { sleep, wake } from './wait.js';
 
 /**
  * Futexes (kernel/futex; futex(2)).
- *
- * A hash table of buckets in shared memory, each with its own lock and a queue of waiting tasks. A task waits for one
- * futex at a time, so its queue entry is in the task (Task.wait).
  *
  * No wake-up is lost, because a waiter reads the futex word, enters the queue and enters its sleeping state under the
  * bucket's lock, and a waker takes that lock after it changed the word. If the waiter was first, the waker finds it asleep in
@@ -32,7 +36,8 @@ import { sleep, wake } from './wait.js';
  * task was woken, or ended its sleep by a timeout or signal, is decided by whether it is still queued, under the lock.
  *
  * The word is read without serving page faults, since those take the mm's lock, which comes before a bucket's
- * (src/kernel/locks.ts); if it is not there, the bucket is unlocked, the page made accessible, and everything done again.
+ * (src/kernel/locks.ts); if it is not there, the bucket is unlocked, the page made accessible, and everything done again. That, and the
+ * hundreds of thousands of waits and wake-ups a second, is why buckets are locked by hand rather than by `locked`.
  */
 
 /** FUTEX_* commands and flags. */
@@ -47,105 +52,12 @@ const Command = {
 } as const;
 const PRIVATE_FLAG = 128;
 const CLOCK_REALTIME_FLAG = 256;
-const ANY = -1;
-
-/** Bits of the word of a robust or PI futex. */
-export const WAITERS = 0x8000_0000 | 0;
-export const OWNER_DIED = 0x4000_0000;
-export const TID_MASK = 0x3fff_ffff;
-
-/** A task's place in a queue, at Task.wait. */
-export const Waiter = struct({
-  /** The bucket in whose queue it is; 0 when woken or not waiting. Changed under that bucket's lock. Atomic. */
-  bucket: 'u32',
-  /** Neighbours in the queue (pointers to Waiter). */
-  next: 'u32',
-  previous: 'u32',
-  /** What it waits for: see Key. */
-  space: 'u32',
-  offset: 'f64',
-  /** 0 for one that waits for a mutex with priority inheritance: nothing but its owner wakes it. */
-  bitset: 'i32',
-  /** Who holds that mutex (src/kernel/futex-pi.ts). */
-  owner: 'i32',
-});
-
-/** `inheriting`: how many of the waiters wait for a mutex with priority inheritance. Atomic, changed under the lock. */
-export const Bucket = struct({ lock: 'i32', first: 'u32', last: 'u32', inheriting: 'i32' });
-const BUCKETS = 256;
-
-/** Slot of Machine.roots (16–23 are for signals, futexes and time). */
-const TABLE_ROOT = 17;
-
-/** Called once at boot. */
-export function createFutexTable(memory: Memory): void {
-  const table = heapAllocate(memory, BUCKETS * Bucket.size);
-  if (table === 0) throw new Error('the kernel heap has no room for the futex table');
-  setRoot(memory, TABLE_ROOT, table);
-}
-
-/** Identity of a futex: pointer of the mm and address, or 0 and the pointer of the word in a frame for shared ones. */
-export interface Key {
-  space: number;
-  offset: number;
-}
-
-/** Calls `visit` for every bucket. */
-export function forEachBucket(memory: Memory, visit: (bucket: number) => void): void {
-  const table = rootPointer(memory, TABLE_ROOT);
-  for (let i = 0; i < BUCKETS; i++) visit(table + i * Bucket.size);
-}
+/** The bitset of all calls that name none. */
+export const ANY = -1;
 
 /** Two keys are all that a call needs; they never survive it. */
 const keyA: Key = { space: 0, offset: 0 };
 const keyB: Key = { space: 0, offset: 0 };
-
-/** Fills a key. Returns 0 or −errno. */
-export function findKey(k: KernelCpu, address: number, shared: boolean, key: Key): number {
-  if (address % 4 !== 0) return -Errno.EINVAL;
-  if (address >= 0x7fff_ffff_f000) return -Errno.EFAULT;
-  if (!shared) {
-    key.space = k.mm;
-    key.offset = address;
-    return 0;
-  }
-  // Looked up for writing, if it may be written: a frame that the first write would replace is replaced before.
-  const place = k.user.place(address, true) || k.user.place(address, false);
-  if (place === 0) return -Errno.EFAULT;
-  key.space = 0;
-  key.offset = place;
-  return 0;
-}
-
-export function bucketOf(memory: Memory, key: Key): number {
-  let hash =
-    Math.imul(key.space ^ (key.offset / 4), 0x9e37_79b1) ^ Math.imul(key.offset / 0x1_0000_0000, 0x85eb_ca6b);
-  hash ^= hash >>> 15;
-  return rootPointer(memory, TABLE_ROOT) + (hash & (BUCKETS - 1)) * Bucket.size;
-}
-
-export const matches = (memory: Memory, waiter: number, key: Key) =>
-  memory.loadU32(waiter + Waiter.space) === key.space &&
-  memory.f64[(waiter + Waiter.offset) >>> 3] === key.offset;
-
-export function append(memory: Memory, bucket: number, waiter: number, key: Key): void {
-  const last = memory.loadU32(bucket + Bucket.last);
-  memory.store32(waiter + Waiter.space, key.space);
-  memory.f64[(waiter + Waiter.offset) >>> 3] = key.offset;
-  memory.store32(waiter + Waiter.next, 0);
-  memory.store32(waiter + Waiter.previous, last);
-  memory.store32(last === 0 ? bucket + Bucket.first : last + Waiter.next, waiter);
-  memory.store32(bucket + Bucket.last, waiter);
-  Atomics.store(memory.i32, (waiter + Waiter.bucket) >>> 2, bucket);
-}
-
-export function remove(memory: Memory, bucket: number, waiter: number): void {
-  const next = memory.loadU32(waiter + Waiter.next);
-  const previous = memory.loadU32(waiter + Waiter.previous);
-  memory.store32(previous === 0 ? bucket + Bucket.first : previous + Waiter.next, next);
-  memory.store32(next === 0 ? bucket + Bucket.last : next + Waiter.previous, previous);
-  Atomics.store(memory.i32, (waiter + Waiter.bucket) >>> 2, 0);
-}
 
 /** Takes the own task out of whatever queue it is in. False if somebody has woken it already. */
 function cancel(memory: Memory, waiter: number): boolean {
@@ -169,23 +81,6 @@ function lockBoth(memory: Memory, a: number, b: number): void {
 function unlockBoth(memory: Memory, a: number, b: number): void {
   unlock(memory, a + Bucket.lock);
   if (a !== b) unlock(memory, b + Bucket.lock);
-}
-
-/** The futex word, signed; null if its page is not there (no page fault is served). */
-export function loadWordNoFault(k: KernelCpu, address: number): number | null {
-  const word = k.user.peekU32(address);
-  return word < 0 ? null : word | 0;
-}
-
-/** Compare-exchange without page faults: what was found there, signed; null if its page is not there for writing. */
-export function compareExchangeWord(
-  k: KernelCpu,
-  address: number,
-  expected: number,
-  value: number,
-): number | null {
-  const found = k.user.compareExchange32(address, expected, value, false);
-  return found < 0 ? null : found | 0;
 }
 
 /**
@@ -407,19 +302,19 @@ export function futex(
   const { command, shared, realtime } = decodeCommand(operation);
   if (realtime && command !== Command.WAIT_BITSET) return -Errno.ENOSYS;
   switch (command) {
-    case Command.WAIT:
+    case Command.WAIT: {
+      const deadline = k.wakeReason === WakeReason.none ? readDeadline(k, timeout) : Infinity;
+      return deadline < 0 ? deadline : futexWait(k, address, shared, value, ANY, deadline);
+    }
     case Command.WAIT_BITSET: {
-      let deadline = Number.POSITIVE_INFINITY;
+      // A point in time.
+      let deadline = Infinity;
       if (timeout !== 0 && k.wakeReason === WakeReason.none) {
-        const time = readTimespec(k, timeout);
+        const time = readTimeout(k, timeout);
         if (typeof time === 'number') return time;
-        if (!timespecValid(time)) return -Errno.EINVAL;
-        // WAIT counts from now; WAIT_BITSET's is a point in time.
-        if (command === Command.WAIT) deadline = k.now() + toNanoseconds(time);
-        else deadline = realtime ? realtimeToMonotonic(k.memory, time) : toNanoseconds(time);
+        deadline = realtime ? realtimeToMonotonic(k.memory, time) : toNanoseconds(time);
       }
-      const bitset = command === Command.WAIT ? ANY : value3 | 0;
-      return futexWait(k, address, shared, value, bitset, deadline);
+      return futexWait(k, address, shared, value, value3 | 0, deadline);
     }
     case Command.WAKE:
       return futexWake(k, address, shared, value | 0, ANY);
@@ -441,93 +336,3 @@ export function restartFutex(k: KernelCpu, arguments_: readonly number[]): numbe
   const [address, shared, value, bitset, deadline] = arguments_;
   return futexWait(k, address, shared !== 0, value, bitset, deadline);
 }
-
-const ROBUST_HEAD_BYTES = 24;
-/** A list longer than this, or circular, is not followed further (ROBUST_LIST_LIMIT). */
-const ROBUST_LIMIT = 2048;
-
-function setRobustList(k: KernelCpu, head: number, length: number): number {
-  if (length !== ROBUST_HEAD_BYTES) return -Errno.EINVAL;
-  k.memory.storeNumber(k.task + Task.robustList, head);
-  return 0;
-}
-
-function getRobustList(k: KernelCpu, tid: number, headPointer: number, lengthPointer: number): number {
-  const { memory } = k;
-  const read = (task: number) => memory.loadNumber(task + Task.robustList);
-  const head = tid === 0 ? read(k.task) : withTask(memory, tid, -1, read);
-  if (head < 0) return -Errno.ESRCH;
-  const scratch = k.cpu.base + CpuState.scratch;
-  memory.storeNumber(scratch, ROBUST_HEAD_BYTES);
-  memory.storeNumber(scratch + 8, head);
-  if (!k.user.copyOut(lengthPointer, scratch, 8)) return -Errno.EFAULT;
-  return k.user.copyOut(headPointer, scratch + 8, 8) ? 0 : -Errno.EFAULT;
-}
-
-/**
- * Marks the robust mutexes that the ending thread holds as ownerless and wakes one waiter of each (exit_robust_list).
- * Called by the thread itself, before its memory goes. The list is the user's and may be anything: what cannot be read
- * ends the walk.
- */
-export function exitRobustList(k: KernelCpu): void {
-  const { memory } = k;
-  const head = memory.loadNumber(k.task + Task.robustList);
-  if (head === 0) return;
-  memory.storeNumber(k.task + Task.robustList, 0);
-  const scratch = k.cpu.base + CpuState.scratch;
-  if (!k.user.copyIn(scratch, head, ROBUST_HEAD_BYTES)) return;
-  // Links: bit 0 marks a mutex with priority inheritance. The mutex's word is at a fixed, signed distance.
-  let entry = memory.loadNumber(scratch);
-  const distance = memory.loadU32(scratch + 8) + memory.load32(scratch + 12) * 0x1_0000_0000;
-  const pending = memory.loadNumber(scratch + 16);
-  const strip = (link: number) => link - (link % 2);
-  for (let i = 0; i < ROBUST_LIMIT && strip(entry) !== head; i++) {
-    // The link is read first: once the mutex is marked, its memory may be somebody else's.
-    const readable = k.user.copyIn(scratch, strip(entry), 8);
-    const next = memory.loadNumber(scratch);
-    const isPending = strip(entry) === strip(pending);
-    if (!isPending && !ownerDied(k, strip(entry) + distance, false, entry % 2 === 1)) return;
-    if (!readable) return;
-    entry = next;
-  }
-  if (strip(pending) !== 0) ownerDied(k, strip(pending) + distance, true, pending % 2 === 1);
-}
-
-/** handle_futex_death: false if the word cannot be accessed. */
-function ownerDied(k: KernelCpu, address: number, pending: boolean, pi: boolean): boolean {
-  if (address % 4 !== 0) return false;
-  for (;;) {
-    const word = loadWordNoFault(k, address);
-    if (word === null) {
-      if (!k.user.prepare(address, true)) return false;
-      continue;
-    }
-    // The thread may have died between releasing the mutex (word 0) and waking the next.
-    if (pending && !pi && word === 0) {
-      futexWake(k, address, true, 1, ANY);
-      return true;
-    }
-    if ((word & TID_MASK) !== k.tid) return true;
-    const found = compareExchangeWord(k, address, word, (word & WAITERS) | OWNER_DIED);
-    if (found === null && !k.user.prepare(address, true)) return false;
-    if (found !== word) continue;
-    if (!pi && word & WAITERS) futexWake(k, address, true, 1, ANY);
-    return true;
-  }
-}
-
-/** Ends CLONE_CHILD_CLEARTID and set_tid_address: writes 0 there and wakes one waiter, which is how threads are joined. */
-export function clearChildTid(k: KernelCpu): void {
-  const { memory } = k;
-  const address = memory.loadNumber(k.task + Task.clearChildTid);
-  if (address === 0) return;
-  memory.storeNumber(k.task + Task.clearChildTid, 0);
-  const scratch = k.cpu.base + CpuState.scratch;
-  memory.store32(scratch, 0);
-  if (k.user.copyOut(address, scratch, 4)) futexWake(k, address, true, 1, ANY);
-}
-
-export const robustListSyscalls: SyscallTable = {
-  273: { name: 'set_robust_list', handler: setRobustList, args: 'pz' },
-  274: { name: 'get_robust_list', handler: getRobustList, args: 'dpp' },
-};

@@ -1,5 +1,5 @@
 import { CpuState } from '../cpu/state.js';
-import { lock, unlock } from '../memory/lock.js';
+import { locked } from '../memory/lock.js';
 import type { Memory } from '../memory/memory.js';
 import { processTimeLocked } from './cpu-time.js';
 import { Errno } from './errno.js';
@@ -39,15 +39,16 @@ function exchangeTimer(k: KernelCpu, which: number, next: Setting | null): Setti
   const { f64 } = memory;
   const shared = processSignalsOf(k.process);
   const slot = slotOf(shared, which);
-  lock(memory, shared + ProcessSignals.lock);
-  const now = timeOf(memory, k.process, which, k.now());
-  // An armed timer never shows 0, which would mean that it is off.
-  const old = { value: f64[slot] === 0 ? 0 : Math.max(1000, f64[slot] - now), interval: f64[slot + 1] };
-  if (next !== null) {
-    f64[slot] = next.value === 0 ? 0 : now + next.value;
-    f64[slot + 1] = next.interval;
-  }
-  unlock(memory, shared + ProcessSignals.lock);
+  const old = locked(memory, shared + ProcessSignals.lock, () => {
+    const now = timeOf(memory, k.process, which, k.now());
+    // An armed timer never shows 0, which would mean that it is off.
+    const before = { value: f64[slot] === 0 ? 0 : Math.max(1000, f64[slot] - now), interval: f64[slot + 1] };
+    if (next !== null) {
+      f64[slot] = next.value === 0 ? 0 : now + next.value;
+      f64[slot + 1] = next.interval;
+    }
+    return before;
+  });
   if (next !== null && next.value !== 0) ringScheduler(memory);
   return old;
 }

@@ -4,11 +4,17 @@ import { CpuState, Gpr } from '../cpu/state.js';
 import { MACHINE, Machine } from '../memory/layout.js';
 import type { Memory } from '../memory/memory.js';
 import type { UserMemory } from '../mmu/user-memory.js';
-import type { ConsoleOutput } from './console.js';
 import { Process, Task, WakeReason } from './task-layout.js';
 
-export { BLOCKED, type Handler, NO_RESULT, type Syscall, type SyscallTable } from './syscalls.js';
-export { WakeReason } from './task-layout.js';
+/** Where a CPU's output goes; each CPU worker has one. */
+export interface ConsoleOutput {
+  /**
+   * Writes to standard output (1) or error (2), all of it unless the host fails or a signal interrupts it meanwhile.
+   * @param bytes not in shared memory
+   * @returns bytes written, or −errno: EPIPE when nobody reads any more (raising SIGPIPE is the caller's duty)
+   */
+  write(fd: number, bytes: Uint8Array): number;
+}
 
 /** The kernel on one CPU: what a syscall handler or fault handler needs to know of where it runs. */
 export class KernelCpu {

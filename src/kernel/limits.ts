@@ -1,7 +1,8 @@
 import { Errno } from './errno.js';
 import { Limit } from './files/initial-limits.js';
 import { filesOf, readUser, writeUser } from './files/links.js';
-import { FileTable, LIMITS, withTable } from './files/table.js';
+import { FileTable, LIMITS } from './files/table-layout.js';
+import { withTable } from './files/table.js';
 import type { KernelCpu } from './kernel-cpu.js';
 import { Mm } from './memory/mm-layout.js';
 import type { SyscallTable } from './syscalls.js';

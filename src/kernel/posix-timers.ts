@@ -1,5 +1,5 @@
 import { CpuState } from '../cpu/state.js';
-import { lock, unlock } from '../memory/lock.js';
+import { locked } from '../memory/lock.js';
 import type { Memory } from '../memory/memory.js';
 import { kfree, kmalloc } from '../memory/slab.js';
 import { struct } from '../memory/struct.js';
@@ -117,11 +117,10 @@ function findTimer(memory: Memory, shared: number, id: number): number {
 
 function withTimer(k: KernelCpu, id: number, use: (timer: number) => number): number {
   const shared = processSignalsOf(k.process);
-  lock(k.memory, shared + ProcessSignals.lock);
-  const timer = findTimer(k.memory, shared, id);
-  const result = timer === 0 ? -Errno.EINVAL : use(timer);
-  unlock(k.memory, shared + ProcessSignals.lock);
-  return result;
+  return locked(k.memory, shared + ProcessSignals.lock, () => {
+    const timer = findTimer(k.memory, shared, id);
+    return timer === 0 ? -Errno.EINVAL : use(timer);
+  });
 }
 
 /** struct sigevent: value, signal, kind of notification, thread. */
@@ -138,12 +137,13 @@ function timerCreate(k: KernelCpu, clockId: number, event: number, result: numbe
   const tid = given ? memory.load32(scratch + 16) : 0;
   const value = given ? memory.u64[scratch >>> 3] : 0n;
 
-  lock(memory, shared + ProcessSignals.lock);
-  const timer = makeTimer(k, shared, clockId, notify, signo, tid);
-  if (timer >= 0)
-    memory.u64[(timer + Timer.value) >>> 3] = given ? value : BigInt(memory.load32(timer + Timer.id));
-  const id = timer < 0 ? timer : memory.load32(timer + Timer.id);
-  unlock(memory, shared + ProcessSignals.lock);
+  const id = locked(memory, shared + ProcessSignals.lock, () => {
+    const timer = makeTimer(k, shared, clockId, notify, signo, tid);
+    if (timer < 0) return timer;
+    const made = memory.load32(timer + Timer.id);
+    memory.u64[(timer + Timer.value) >>> 3] = given ? value : BigInt(made);
+    return made;
+  });
   if (id < 0) return id;
   memory.store32(scratch, id);
   if (k.user.copyOut(result, scratch, 4)) return 0;

@@ -3,13 +3,12 @@ import type { CpuHooks, GuestCpu } from '../cpu/guest-cpu.js';
 import { CpuState, Exit, PfError, Vector } from '../cpu/state.js';
 import type { Memory } from '../memory/memory.js';
 import type { Mmu } from '../mmu/mmu.js';
-import type { ConsoleOutput } from './console.js';
 import type { Delivery, KernelServices } from './cpu-loop.js';
 import { SyscallDispatcher } from './dispatch.js';
 import { runExclusive, standStill, standStillInside } from './exclusive.js';
 import { type ExitHooks, exitProcess, exitThread } from './exit.js';
 import { dropTable } from './files/index.js';
-import { KernelCpu } from './kernel-cpu.js';
+import { type ConsoleOutput, KernelCpu } from './kernel-cpu.js';
 import {
   codeMarkedHook,
   codeWrittenHook,

@@ -3,7 +3,7 @@ import { cloneSyscalls } from './clone.js';
 import { Errno } from './errno.js';
 import { exitSyscalls } from './exit.js';
 import { fileSyscalls, mappableFile } from './files/index.js';
-import { robustListSyscalls } from './futex.js';
+import { robustListSyscalls } from './robust-list.js';
 import { futexSyscalls } from './futex-pi.js';
 import { intervalTimerSyscalls } from './interval-timers.js';
 import { limitsSyscalls } from './limits.js';

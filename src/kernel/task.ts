@@ -1,5 +1,5 @@
 import { initImage } from '../cpu/xsave.js';
-import { lock, unlock } from '../memory/lock.js';
+import { locked } from '../memory/lock.js';
 import type { Memory } from '../memory/memory.js';
 import { struct } from '../memory/struct.js';
 import { heapAllocate } from '../memory/slab.js';
@@ -60,7 +60,10 @@ function takeTid(memory: Memory, tasks: number, task: number): number {
  */
 export function createTask(memory: Memory, process = 0): number {
   const tasks = tasksPointer(memory);
-  lock(memory, tasks + Tasks.lock);
+  return locked(memory, tasks + Tasks.lock, () => createLocked(memory, tasks, process));
+}
+
+function createLocked(memory: Memory, tasks: number, process: number): number {
   let task = memory.loadU32(tasks + Tasks.freeTasks);
   let number = 0;
   if (task !== 0) {
@@ -70,22 +73,17 @@ export function createTask(memory: Memory, process = 0): number {
     memory.u8.fill(0, task, task + Task.size);
   } else {
     task = heapAllocate(memory, Task.size);
-    if (task === 0) {
-      unlock(memory, tasks + Tasks.lock);
-      return 0;
-    }
+    if (task === 0) return 0;
   }
   const tid = takeTid(memory, tasks, task);
   if (tid === 0) {
     recycle(memory, tasks, task);
-    unlock(memory, tasks + Tasks.lock);
     return 0;
   }
   const owner = process === 0 ? createProcess(memory, tasks, tid, task) : process;
   if (owner === 0) {
     memory.store32(tasks + Tasks.byTid + tid * 4, 0);
     recycle(memory, tasks, task);
-    unlock(memory, tasks + Tasks.lock);
     return 0;
   }
   Atomics.store(memory.i32, (task + Task.word) >>> 2, number | TaskState.New);
@@ -97,11 +95,7 @@ export function createTask(memory: Memory, process = 0): number {
   memory.store32(task + Task.affinity + 4, -1);
   initImage(memory, task + Task.image, 0);
   memory.store32(tasks + Tasks.taskCount, memory.load32(tasks + Tasks.taskCount) + 1);
-  const word = owner + Process.signals + ProcessSignals.lock;
-  lock(memory, word);
-  linkThread(memory, owner, task);
-  unlock(memory, word);
-  unlock(memory, tasks + Tasks.lock);
+  locked(memory, owner + Process.signals + ProcessSignals.lock, () => linkThread(memory, owner, task));
   return task;
 }
 
@@ -142,9 +136,14 @@ function linkThread(memory: Memory, process: number, task: number): void {
 export function unlinkTask(memory: Memory, task: number): number {
   const tasks = tasksPointer(memory);
   const process = memory.loadU32(task + Task.process);
-  const word = process + Process.signals + ProcessSignals.lock;
-  lock(memory, tasks + Tasks.lock);
-  lock(memory, word);
+  return locked(memory, tasks + Tasks.lock, () =>
+    locked(memory, process + Process.signals + ProcessSignals.lock, () =>
+      unlinkLocked(memory, tasks, process, task),
+    ),
+  );
+}
+
+function unlinkLocked(memory: Memory, tasks: number, process: number, task: number): number {
   const next = memory.loadU32(task + Task.threadNext);
   const previous = memory.loadU32(task + Task.threadPrevious);
   if (previous !== 0) memory.store32(previous + Task.threadNext, next);
@@ -154,17 +153,13 @@ export function unlinkTask(memory: Memory, task: number): number {
   memory.store32(process + Process.threads, left);
   memory.store32(tasks + Tasks.byTid + memory.load32(task + Task.tid) * 4, 0);
   memory.store32(tasks + Tasks.taskCount, memory.load32(tasks + Tasks.taskCount) - 1);
-  unlock(memory, word);
-  unlock(memory, tasks + Tasks.lock);
   return left;
 }
 
 /** Recycles a task in state Dead that no CPU has loaded (called by the scheduler). */
 export function freeTask(memory: Memory, task: number): void {
   const tasks = tasksPointer(memory);
-  lock(memory, tasks + Tasks.lock);
-  recycle(memory, tasks, task);
-  unlock(memory, tasks + Tasks.lock);
+  locked(memory, tasks + Tasks.lock, () => recycle(memory, tasks, task));
 }
 
 function recycle(memory: Memory, tasks: number, task: number): void {
@@ -179,13 +174,10 @@ function recycle(memory: Memory, tasks: number, task: number): void {
 export function withTask<T>(memory: Memory, tid: number, otherwise: T, use: (task: number) => T): T {
   if (!(tid > 0 && tid < PID_MAX)) return otherwise;
   const tasks = tasksPointer(memory);
-  lock(memory, tasks + Tasks.lock);
-  try {
+  return locked(memory, tasks + Tasks.lock, () => {
     const task = memory.loadU32(tasks + Tasks.byTid + tid * 4);
     return task === 0 ? otherwise : use(task);
-  } finally {
-    unlock(memory, tasks + Tasks.lock);
-  }
+  });
 }
 
 /** The machine's first process, which ends the machine by its own end; 0 before it is made. */

@@ -10,14 +10,13 @@ import {
   ClockId,
   fromNanoseconds,
   RestartKind,
-  readTimespec,
+  readTimeout,
   realtime,
   realtimeToMonotonic,
   restartWords,
   setRestart,
   TIMER_ABSTIME,
   type Timespec,
-  timespecValid,
   toNanoseconds,
   writeTimespec,
 } from './timespec.js';
@@ -122,9 +121,8 @@ function sleepUntil(k: KernelCpu, deadline: number, remaining: number, absolute:
 }
 
 function nanosleep(k: KernelCpu, request: number, remaining: number): number {
-  const wait = readTimespec(k, request);
+  const wait = readTimeout(k, request);
   if (typeof wait === 'number') return wait;
-  if (!timespecValid(wait)) return -Errno.EINVAL;
   return sleepUntil(k, k.now() + toNanoseconds(wait), remaining, false);
 }
 
@@ -134,9 +132,8 @@ function clockNanosleep(k: KernelCpu, id: number, flags: number, request: number
   if (!realtimeClock && !monotonicClock) {
     return readClock(k, id) === null ? -Errno.EINVAL : -Errno.EOPNOTSUPP;
   }
-  const wait = readTimespec(k, request);
+  const wait = readTimeout(k, request);
   if (typeof wait === 'number') return wait;
-  if (!timespecValid(wait)) return -Errno.EINVAL;
   if (!(flags & TIMER_ABSTIME)) return sleepUntil(k, k.now() + toNanoseconds(wait), remaining, false);
   const deadline = realtimeClock ? realtimeToMonotonic(k.memory, wait) : toNanoseconds(wait);
   return sleepUntil(k, deadline, 0, true);

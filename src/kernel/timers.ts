@@ -1,5 +1,5 @@
 import { MACHINE, Machine } from '../memory/layout.js';
-import { lock, unlock } from '../memory/lock.js';
+import { locked } from '../memory/lock.js';
 import type { Memory } from '../memory/memory.js';
 import { expireIntervalTimers, hasIntervalTimers } from './interval-timers.js';
 import { expirePosixTimers, hasPosixTimers } from './posix-timers.js';
@@ -30,11 +30,11 @@ export function expireTimers(memory: Memory, now: number, idle = IDLE_TICK): num
     if (!hasIntervalTimers(memory, shared) && !hasPosixTimers(memory, shared)) return;
     left.elapsed = Infinity;
     left.cpu = Infinity;
-    lock(memory, shared + ProcessSignals.lock);
-    expireIntervalTimers(memory, process, now, left);
-    expirePosixTimers(memory, process, now, left);
-    const awake = left.cpu < Infinity && anyAwake(memory, process);
-    unlock(memory, shared + ProcessSignals.lock);
+    const awake = locked(memory, shared + ProcessSignals.lock, () => {
+      expireIntervalTimers(memory, process, now, left);
+      expirePosixTimers(memory, process, now, left);
+      return left.cpu < Infinity && anyAwake(memory, process);
+    });
     next = Math.min(next, now + left.elapsed);
     // At the earliest, if the process runs on all CPUs at once.
     const soonest = Math.max(TICK, left.cpu / memory.load32(MACHINE + Machine.cpuCount));

@@ -46,6 +46,19 @@ export function readTimespec(k: KernelCpu, address: number): Timespec | number {
   return { seconds: load64(k.memory, scratch), nanoseconds: load64(k.memory, scratch + 8) };
 }
 
+/** Reads a timespec that is to be a timeout: a duration, or a point in time; −EFAULT or −EINVAL. */
+export function readTimeout(k: KernelCpu, address: number): Timespec | number {
+  const time = readTimespec(k, address);
+  return typeof time === 'number' || timespecValid(time) ? time : -Errno.EINVAL;
+}
+
+/** The deadline (monotonic ns) that a duration of user memory leads to from now: Infinity for a null pointer; −EFAULT or −EINVAL. */
+export function readDeadline(k: KernelCpu, address: number): number {
+  if (address === 0) return Infinity;
+  const time = readTimeout(k, address);
+  return typeof time === 'number' ? time : k.now() + toNanoseconds(time);
+}
+
 /** Writes two 64-bit words; 0 or −EFAULT. */
 export function writeTimespec(k: KernelCpu, address: number, time: Timespec): number {
   const scratch = k.cpu.base + CpuState.scratch;

@@ -1,4 +1,4 @@
-import { lock, unlock } from '../memory/lock.js';
+import { locked } from '../memory/lock.js';
 import type { Memory } from '../memory/memory.js';
 import { struct } from '../memory/struct.js';
 import { Interrupt } from '../cpu/state.js';
@@ -156,8 +156,5 @@ export function wakeQueueLocked(memory: Memory, queue: number, most = Infinity):
 }
 
 export function wakeQueue(memory: Memory, queue: number, most = Infinity): number {
-  lock(memory, queue + WaitQueue.lock);
-  const woken = wakeQueueLocked(memory, queue, most);
-  unlock(memory, queue + WaitQueue.lock);
-  return woken;
+  return locked(memory, queue + WaitQueue.lock, () => wakeQueueLocked(memory, queue, most));
 }

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Handler, HandlerIndex } from '../translate/threaded/handlers.js';
+import type { Handler, HandlerIndex } from '../translate/threaded/handler-index.js';
 import type { Handlers } from '../translate/threaded/threaded-code.js';
 import { keptModule } from '../startup/kept-module.js';
 import { compiledFile } from '../startup/package-file.js';

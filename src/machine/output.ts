@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
-import { Console, type ConsoleOutput, consolePointer } from '../kernel/console.js';
+import { Console, consolePointer } from '../kernel/console.js';
+import type { ConsoleOutput } from '../kernel/kernel-cpu.js';
 import { interruption, nonBlocking, writeAll } from '../kernel/host-write.js';
 import type { Memory } from '../memory/memory.js';
 import type { CpuMessage } from './messages.js';

@@ -3,7 +3,7 @@ import { stampBoot } from '../cpu/clock.js';
 import { CPU_BLOCK_BYTES, CpuState, cpuPointer } from '../cpu/state.js';
 import { createConsole } from '../kernel/console.js';
 import { createFiles } from '../kernel/files/index.js';
-import { createFutexTable } from '../kernel/futex.js';
+import { createFutexTable } from '../kernel/futex-table.js';
 import { createMemoryManagement } from '../kernel/memory/boot.js';
 import { ABI_NAMES } from '../kernel/pkeys/names.js';
 import { createRandomSource } from '../kernel/random.js';

@@ -59,6 +59,26 @@ export function unlockExclusive(memory: Memory, at: number): void {
   wakeAll(i32, at);
 }
 
+/** Runs `body` with the lock held shared: see `locked` in lock.ts. */
+export function lockedShared<T>(memory: Memory, at: number, body: () => T): T {
+  lockShared(memory, at);
+  try {
+    return body();
+  } finally {
+    unlockShared(memory, at);
+  }
+}
+
+/** Runs `body` with the lock held alone: see `locked` in lock.ts. */
+export function lockedExclusive<T>(memory: Memory, at: number, body: () => T): T {
+  lockExclusive(memory, at);
+  try {
+    return body();
+  } finally {
+    unlockExclusive(memory, at);
+  }
+}
+
 function park(i32: Int32Array, at: number, taken: (state: number) => boolean): void {
   const state = (at + RwLock.state) >>> 2;
   const waiters = (at + RwLock.waiters) >>> 2;

@@ -7,7 +7,7 @@ import { Atomic, Op, Type } from '../wasm/opcodes.js';
 import { frameEntry } from './frames.js';
 import { Pte } from './pte.js';
 import { toAddress } from './table-ops.js';
-import { Access } from './walk.js';
+import { Access, descend } from './walk.js';
 
 /**
  * The kernel's access to user memory, as WebAssembly functions.
@@ -40,18 +40,7 @@ function walkBody(): Uint8Array {
   c.get(address).i64(0x8000_0000_0000).op(Op.i64_ge_u).brIf(fault);
   const again = c.loop();
   c.get(root).set(table);
-  for (const shift of [39, 30, 21, 12]) {
-    c.get(table);
-    c.get(address)
-      .i64(shift - 3)
-      .op(Op.i64_shr_u)
-      .op(Op.i32_wrap_i64)
-      .i32(0xff8)
-      .op(Op.i32_and);
-    c.op(Op.i32_add).tee(slot).atomic(Atomic.i64_load, 3).tee(entry);
-    c.op(Op.i32_wrap_i64).i32(Pte.present).op(Op.i32_and).op(Op.i32_eqz).brIf(fault);
-    if (shift > 12) c.get(entry).op(Op.i32_wrap_i64).i32(-PAGE_SIZE).op(Op.i32_and).set(table);
-  }
+  descend(c, { address, table, slot, entry }, fault);
   c.get(error).i32(PfError.present).op(Op.i32_or).set(error);
   // AD denies reads and writes, WD writes.
   c.get(pkru);

@@ -1,7 +1,7 @@
 import { CpuState, Exit, PfError, Vector } from '../cpu/state.js';
 import { Frame, MACHINE, Machine } from '../memory/layout.js';
 import { PAGE_SHIFT, PAGE_SIZE } from '../memory/memory.js';
-import { Code } from '../wasm/code.js';
+import { Code, type Label } from '../wasm/code.js';
 import type { ModuleWriter } from '../wasm/module.js';
 import { Atomic, Op, Type } from '../wasm/opcodes.js';
 import { Simd } from '../wasm/simd.js';
@@ -48,6 +48,31 @@ export function tlbIndex(c: Code): void {
     .op(Op.i32_shr_u)
     .i32((TLB_ENTRIES - 1) * TlbEntry.size)
     .op(Op.i32_and);
+}
+
+/** Locals of a walk: the guest address (i64), the current table, the pointer of its entry for the address, the entry (i64). */
+interface WalkLocals {
+  readonly address: number;
+  readonly table: number;
+  readonly slot: number;
+  readonly entry: number;
+}
+
+/** The way from the root in `table` down to a page's entry; to `fault` where an entry is not present. */
+export function descend(c: Code, { address, table, slot, entry }: WalkLocals, fault: Label): void {
+  for (const shift of [39, 30, 21, 12]) {
+    c.get(table);
+    c.get(address)
+      .i64(shift - 3)
+      .op(Op.i64_shr_u)
+      .op(Op.i32_wrap_i64)
+      .i32(0xff8)
+      .op(Op.i32_and);
+    c.op(Op.i32_add).tee(slot);
+    c.atomic(Atomic.i64_load, 3).tee(entry);
+    c.op(Op.i32_wrap_i64).i32(Pte.present).op(Op.i32_and).op(Op.i32_eqz).brIf(fault);
+    if (shift > 12) c.get(entry).op(Op.i32_wrap_i64).i32(-PAGE_SIZE).op(Op.i32_and).set(table);
+  }
 }
 
 /**
@@ -110,19 +135,7 @@ function walkBody(): Uint8Array {
 
   const again = c.loop();
   c.get(cpu).mem(Op.i32_load, CpuState.cr3).set(table);
-  for (const shift of [39, 30, 21, 12]) {
-    c.get(table);
-    c.get(address)
-      .i64(shift - 3)
-      .op(Op.i64_shr_u)
-      .op(Op.i32_wrap_i64)
-      .i32(0xff8)
-      .op(Op.i32_and);
-    c.op(Op.i32_add).tee(slot);
-    c.atomic(Atomic.i64_load, 3).tee(entry);
-    c.op(Op.i32_wrap_i64).i32(Pte.present).op(Op.i32_and).op(Op.i32_eqz).brIf(fault);
-    if (shift > 12) c.get(entry).op(Op.i32_wrap_i64).i32(-PAGE_SIZE).op(Op.i32_and).set(table);
-  }
+  descend(c, { address, table, slot, entry }, fault);
   // Present: from here on a refusal has P set.
   c.get(error).i32(PfError.present).op(Op.i32_or).set(error);
   // PKRU bits that deny this kind of access: AD for a read, AD and WD for a write, none for a fetch.

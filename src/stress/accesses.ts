@@ -124,7 +124,7 @@ export class SeededAccesses implements SharedAccess {
     if (visible && !this.goesOn(cpu, index, 'load')) return 0;
     let pointer = this.runtime.load(base, address, size) >>> 0;
     if (pointer === 0) return 0;
-    if (visible) this.conflicts(cpu, pointer, size, Infinity);
+    if (visible) this.conflicts(cpu, pointer, size, Infinity, false);
     this.touches(at, size, false, pointer);
     const { buffer } = cpu;
     if (buffer.stores.length > 0) {
@@ -195,7 +195,7 @@ export class SeededAccesses implements SharedAccess {
     if (crosses(at, size)) this.drain(cpu);
     const pointer = this.runtime.modify(base, address, size) >>> 0;
     if (pointer === 0) return 0;
-    if (visible) this.conflicts(cpu, pointer, size, Infinity);
+    if (visible) this.conflicts(cpu, pointer, size, Infinity, false);
     this.touches(at, size, false, pointer);
     if (pointer !== bounce) cpu.buffer.read(pointer, size, bounce);
     this.note(cpu, 'load', at, size, bounce, visible);
@@ -214,7 +214,7 @@ export class SeededAccesses implements SharedAccess {
     cpu.locked = true;
     const pointer = this.runtime.modify(base, address, size) >>> 0;
     if (pointer === 0) return 0;
-    if (visible) this.conflicts(cpu, pointer, size, Infinity);
+    if (visible) this.conflicts(cpu, pointer, size, Infinity, false);
     this.touches(at, size, true, pointer);
     this.note(cpu, 'locked', at, size, pointer, visible);
     return pointer;
@@ -365,8 +365,11 @@ export class SeededAccesses implements SharedAccess {
     return false;
   }
 
-  /** Other CPUs' stores to the same bytes: each is done before, or stays where it is. */
-  private conflicts(cpu: SeededCpu, pointer: number, size: number, order: number): void {
+  /**
+   * Other CPUs' stores to the same bytes as an access: each is done before, or stays where it is.
+   * @param alone without those that should come before them in turn: for a store that is itself on its way to memory
+   */
+  private conflicts(cpu: SeededCpu, pointer: number, size: number, order: number, alone: boolean): void {
     for (const other of this.cpus) {
       if (other === cpu || other.buffer.stores.length === 0) continue;
       for (
@@ -376,7 +379,10 @@ export class SeededAccesses implements SharedAccess {
       ) {
         const older = other.buffer.stores[count - 1].order < order;
         if (this.decider.delays(cpu, other, older)) break;
-        while (count-- > 0) this.commit(other);
+        while (count-- > 0) {
+          if (alone) this.commitOldest(other);
+          else this.commit(other);
+        }
       }
     }
   }
@@ -384,18 +390,7 @@ export class SeededAccesses implements SharedAccess {
   /** Makes a CPU's oldest store visible, after those of others to the same bytes that are to come before. */
   private commit(cpu: SeededCpu): void {
     const { pointer, size, order } = cpu.buffer.stores[0];
-    for (const other of this.cpus) {
-      if (other === cpu || other.buffer.stores.length === 0) continue;
-      for (
-        let count = other.buffer.upTo(pointer, size);
-        count > 0;
-        count = other.buffer.upTo(pointer, size)
-      ) {
-        const older = other.buffer.stores[count - 1].order < order;
-        if (this.decider.delays(cpu, other, older)) break;
-        while (count-- > 0) this.commitOldest(other);
-      }
-    }
+    this.conflicts(cpu, pointer, size, order, true);
     this.commitOldest(cpu);
   }
 

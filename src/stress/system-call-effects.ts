@@ -1,5 +1,5 @@
 import { PAGE_SIZE } from '../memory/memory.js';
-import type { SharedObject } from '../scheduler/seeded/races.js';
+import type { SharedObject } from '../scheduler/seeded/shared-objects.js';
 import { KERNEL, OUTPUT, pageAt, SIGNALS, TIME } from '../scheduler/seeded/shared-objects.js';
 
 /** A system call that has been made. */

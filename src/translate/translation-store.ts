@@ -16,7 +16,7 @@ import { fileURLToPath } from 'node:url';
 import { deserialize, serialize } from 'node:v8';
 import { readCodeFile, writeCodeFile } from '../startup/code-file.js';
 import { machineCode } from '../wasm/v8.js';
-import type { SourceBytes } from './code-cache.js';
+import type { CachedRegion, SourceBytes, TranslatedModule } from './code-cache.js';
 
 /** A region that an earlier run has translated. */
 export interface StoredRegion {
@@ -88,8 +88,24 @@ export class TranslationStore {
     this.regions.delete(key);
   }
 
+  /** Takes in what a run has made and the store has not got, and writes the file if there is any. */
+  saveNew(made: Iterable<CachedRegion>): void {
+    const native = machineCode();
+    if (!native) return;
+    const news: StoredRegion[] = [];
+    for (const { key, insns, source, module, code } of made) {
+      if (!module || module.code || !source) continue;
+      const optimised = native.isOptimised(code);
+      // What was translated when it was met may have run once.
+      if (!optimised && (!module.profiled || this.get(key))) continue;
+      const { bytes } = module;
+      news.push({ key, insns, source, bytes, code: optimised ? native.serialize(module.module) : null });
+    }
+    if (news.length > 0) this.save(news);
+  }
+
   /** Takes regions in, in place of others with the same keys, and writes the file. Errors of the host are no errors of ours: it stays as it was. */
-  save(regions: Iterable<StoredRegion>): void {
+  save(regions: readonly StoredRegion[]): void {
     for (const region of regions) {
       this.regions.set(region.key, region);
       this.used.add(region.key);
@@ -117,6 +133,13 @@ export class TranslationStore {
       // Another process has pruned it.
     }
   }
+}
+
+/** A stored region's module, made of the kept machine code if V8 takes it. */
+export function moduleOf({ bytes, code }: StoredRegion): TranslatedModule {
+  const native = code && machineCode()?.deserialize(code, bytes);
+  const module = native ?? new WebAssembly.Module(bytes);
+  return { bytes, module, code: native ? code : null, profiled: true };
 }
 
 /** Bytes of a program's file that its digest is of, beside its size: enough to tell programs from each other. */

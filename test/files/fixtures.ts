@@ -90,6 +90,8 @@ export class TestKernel {
           this.copy(address, target.length, (from, to) => target.set(from, to)),
         writeFrom: (address: number, source: Uint8Array) =>
           this.copyOut(address, source.length, (to, from) => to.set(source.subarray(from, from + to.length))),
+        copyIn: (pointer: number, address: number, length: number) =>
+          this.copy(address, length, (from, to) => memory.u8.set(from, pointer + to)) === length,
         copyInSome: (pointer: number, address: number, length: number) =>
           this.copy(address, length, (from, to) => memory.u8.set(from, pointer + to)),
         copyOutSome: (address: number, pointer: number, length: number) =>

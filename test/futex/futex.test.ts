@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Errno } from '../../src/kernel/errno.js';
-import { clearChildTid, exitRobustList } from '../../src/kernel/futex.js';
+import { clearChildTid } from '../../src/kernel/exit.js';
+import { exitRobustList } from '../../src/kernel/robust-list.js';
 import { Signal } from '../../src/kernel/signal/numbers.js';
 import { Restart } from '../../src/kernel/signal/registers.js';
 import { Task } from '../../src/kernel/task.js';

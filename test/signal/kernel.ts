@@ -1,7 +1,8 @@
 import type { Clock } from '../../src/cpu/clock.js';
 import { CpuState } from '../../src/cpu/state.js';
 import { cloneSyscalls } from '../../src/kernel/clone.js';
-import { createFutexTable, robustListSyscalls } from '../../src/kernel/futex.js';
+import { createFutexTable } from '../../src/kernel/futex-table.js';
+import { robustListSyscalls } from '../../src/kernel/robust-list.js';
 import { futexSyscalls } from '../../src/kernel/futex-pi.js';
 import { KernelCpu } from '../../src/kernel/kernel-cpu.js';
 import { Mm } from '../../src/kernel/memory/mm-layout.js';

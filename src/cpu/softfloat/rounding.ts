@@ -140,6 +140,31 @@ export function roundToInteger(w: Unpacked, rc: number): boolean {
   return true;
 }
 
+/** Whether the integer left by roundToInteger fits a signed one of 16, 32 or 64 bits. */
+export function fitsSigned({ hi, lo, sign }: Unpacked, bits: number): boolean {
+  if (bits === 64) return hi < 0x80000000 || (sign === 1 && hi === 0x80000000 && lo === 0);
+  const limit = bits === 32 ? 0x80000000 : 0x8000;
+  return hi === 0 && (lo < limit || (sign === 1 && lo === limit));
+}
+
+/** Writes the integer left by roundToInteger as 64 bits, two's complement; if it doesn't fit, the integer indefinite. */
+export function writeSigned64(
+  to: { hi: number; lo: number },
+  { hi, lo, sign }: Unpacked,
+  fits: boolean,
+): void {
+  if (!fits) {
+    to.hi = 0x80000000;
+    to.lo = 0;
+  } else if (sign === 1) {
+    to.lo = -lo >>> 0;
+    to.hi = (~hi + (to.lo === 0 ? 1 : 0)) >>> 0;
+  } else {
+    to.hi = hi;
+    to.lo = lo;
+  }
+}
+
 /** Turns the integer left by roundToInteger back into a normalised number; zero becomes class ZERO. */
 export function renormalizeInteger(w: Unpacked): boolean {
   if (w.hi === 0 && w.lo === 0) return false;

@@ -1,5 +1,14 @@
 /** Conversions of scalar f32 and f64, and ROUNDSx (SDM vol. 2A and 2B). Shapes: see sse.ts. */
-import { DE, IE, PE, TRUNCATE, renormalizeInteger, roundToInteger } from './rounding.js';
+import {
+  DE,
+  IE,
+  PE,
+  TRUNCATE,
+  fitsSigned,
+  renormalizeInteger,
+  roundToInteger,
+  writeSigned64,
+} from './rounding.js';
 import {
   A,
   F32,
@@ -50,18 +59,16 @@ export function f64ToF32(env: SseEnv, hi: number, lo: number): number {
 /** Rounds A to a signed integer: its magnitude in R.hi and R.lo. Returns false, with IE, if it doesn't fit. */
 function toInteger(env: SseEnv, bits: number, truncate: boolean): boolean {
   R.copy(A);
-  if (R.class > FINITE || !roundToInteger(R, truncate ? TRUNCATE : sseRounding(env)) || !fits(bits)) {
+  if (
+    R.class > FINITE ||
+    !roundToInteger(R, truncate ? TRUNCATE : sseRounding(env)) ||
+    !fitsSigned(R, bits)
+  ) {
     env.raised |= IE;
     return false;
   }
   if (R.inexact) env.raised |= PE;
   return true;
-}
-
-function fits(bits: number): boolean {
-  const { hi, lo, sign } = R;
-  if (bits === 64) return hi < 0x80000000 || (sign === 1 && hi === 0x80000000 && lo === 0);
-  return hi === 0 && (lo < 0x80000000 || (sign === 1 && lo === 0x80000000));
 }
 
 function toI32(env: SseEnv, truncate: boolean): number {
@@ -70,16 +77,7 @@ function toI32(env: SseEnv, truncate: boolean): number {
 }
 
 function toI64(env: SseEnv, truncate: boolean): void {
-  if (!toInteger(env, 64, truncate)) {
-    env.hi = 0x80000000;
-    env.lo = 0;
-  } else if (R.sign === 1) {
-    env.lo = -R.lo >>> 0;
-    env.hi = (~R.hi + (env.lo === 0 ? 1 : 0)) >>> 0;
-  } else {
-    env.hi = R.hi;
-    env.lo = R.lo;
-  }
+  writeSigned64(env, R, toInteger(env, 64, truncate));
 }
 
 /** CVTSS2SI r32 and CVTPS2DQ, or with `truncate` CVTTSS2SI and CVTTPS2DQ: a signed number, −2^31 if invalid. */

@@ -15,7 +15,18 @@ import {
   roundingControl,
   unpack,
 } from './float80.js';
-import { IE, OE, PE, TRUNCATE, UE, overflowsToInfinity, roundToInteger, roundToRange } from './rounding.js';
+import {
+  IE,
+  OE,
+  PE,
+  TRUNCATE,
+  UE,
+  fitsSigned,
+  overflowsToInfinity,
+  roundToInteger,
+  roundToRange,
+  writeSigned64,
+} from './rounding.js';
 import { FINITE, INFINITY, QNAN, SNAN, UNSUPPORTED, ZERO, normalize } from './unpacked.js';
 
 /** A memory operand of an arithmetic instruction: exact, with signalling NaNs still signalling. */
@@ -182,7 +193,7 @@ function toInteger(env: X87Env, a: F80, bits: number, rc: number): boolean {
   begin(env);
   unpack(A, a);
   R.copy(A);
-  if (R.class > FINITE || !roundToInteger(R, rc) || !fits(bits)) {
+  if (R.class > FINITE || !roundToInteger(R, rc) || !fitsSigned(R, bits)) {
     raise(env, IE);
     return false;
   }
@@ -191,29 +202,13 @@ function toInteger(env: X87Env, a: F80, bits: number, rc: number): boolean {
   return true;
 }
 
-function fits(bits: number): boolean {
-  const { hi, lo, sign } = R;
-  if (bits === 64) return hi < 0x80000000 || (sign === 1 && hi === 0x80000000 && lo === 0);
-  const limit = bits === 32 ? 0x80000000 : 0x8000;
-  return hi === 0 && (lo < limit || (sign === 1 && lo === limit));
-}
-
 function toSmallInteger(env: X87Env, a: F80, bits: number, rc: number): number {
   if (!toInteger(env, a, bits, rc)) return bits === 32 ? -0x80000000 : -0x8000;
   return R.sign === 1 ? -R.lo | 0 : R.lo;
 }
 
 function toI64(env: X87Env, a: F80, rc: number): void {
-  if (!toInteger(env, a, 64, rc)) {
-    env.hi = 0x80000000;
-    env.lo = 0;
-  } else if (R.sign === 1) {
-    env.lo = -R.lo >>> 0;
-    env.hi = (~R.hi + (env.lo === 0 ? 1 : 0)) >>> 0;
-  } else {
-    env.hi = R.hi;
-    env.lo = R.lo;
-  }
+  writeSigned64(env, R, toInteger(env, a, 64, rc));
 }
 
 /** FIST m16int: a signed number; 0x8000 as −0x8000 if invalid. */

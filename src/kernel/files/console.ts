@@ -1,5 +1,6 @@
 import { Errno } from '../errno.js';
-import { type KernelCpu, WakeReason } from '../kernel-cpu.js';
+import type { KernelCpu } from '../kernel-cpu.js';
+import { WakeReason } from '../task-layout.js';
 import {
   Console,
   consolePointer,

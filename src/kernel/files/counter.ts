@@ -1,8 +1,9 @@
-import { lock, unlock } from '../../memory/lock.js';
+import { locked } from '../../memory/lock.js';
 import type { Memory } from '../../memory/memory.js';
 import { struct } from '../../memory/struct.js';
 import { Errno } from '../errno.js';
-import { type KernelCpu, WakeReason } from '../kernel-cpu.js';
+import type { KernelCpu } from '../kernel-cpu.js';
+import { WakeReason } from '../task-layout.js';
 import { Restart } from '../signal/registers.js';
 import { leaveQueue, sleepOn, WaitQueue, wakeQueueLocked } from '../wait.js';
 import { createFile, File, FileKind, fileFlags, releaseObject } from './description.js';
@@ -50,23 +51,22 @@ export function readCounter(k: KernelCpu, file: number, to: UserBuffer): number 
   const { memory } = k;
   if (to.remaining < 8) return -Errno.EINVAL;
   const counter = memory.loadU32(file + File.object);
-  lock(memory, counter + EventCounter.lock);
-  if (k.wakeReason !== WakeReason.none) leaveQueue(memory, counter + EventCounter.readQueue, k.task);
-  const value = memory.u64[valueIndex(counter)];
-  if (value === 0n) {
-    const result = waitOr(k, file, counter + EventCounter.readQueue);
-    unlock(memory, counter + EventCounter.lock);
-    return result;
-  }
-  const taken = memory.load32(counter + EventCounter.semaphore) ? 1n : value;
-  memory.u64[valueIndex(counter)] = value - taken;
-  memory.store32(counter + EventCounter.reads, memory.load32(counter + EventCounter.reads) + 1);
-  wakeQueueLocked(memory, counter + EventCounter.writeQueue);
-  unlock(memory, counter + EventCounter.lock);
+  let taken = 0n;
+  const result = locked(memory, counter + EventCounter.lock, () => {
+    if (k.wakeReason !== WakeReason.none) leaveQueue(memory, counter + EventCounter.readQueue, k.task);
+    const value = memory.u64[valueIndex(counter)];
+    if (value === 0n) return waitOr(k, file, counter + EventCounter.readQueue);
+    taken = memory.load32(counter + EventCounter.semaphore) ? 1n : value;
+    memory.u64[valueIndex(counter)] = value - taken;
+    memory.store32(counter + EventCounter.reads, memory.load32(counter + EventCounter.reads) + 1);
+    wakeQueueLocked(memory, counter + EventCounter.writeQueue);
+    return 8;
+  });
+  if (result < 0) return result;
   wakePollers(memory);
   const bytes = new Uint8Array(8);
   new DataView(bytes.buffer).setBigUint64(0, taken, true);
-  return to.push(bytes) === 8 ? 8 : -Errno.EFAULT;
+  return to.push(bytes) === 8 ? result : -Errno.EFAULT;
 }
 
 export function writeCounter(k: KernelCpu, file: number, from: UserBuffer): number {
@@ -77,20 +77,17 @@ export function writeCounter(k: KernelCpu, file: number, from: UserBuffer): numb
   const added = new DataView(bytes.buffer).getBigUint64(0, true);
   if (added > MAX) return -Errno.EINVAL;
   const counter = memory.loadU32(file + File.object);
-  lock(memory, counter + EventCounter.lock);
-  if (k.wakeReason !== WakeReason.none) leaveQueue(memory, counter + EventCounter.writeQueue, k.task);
-  const value = memory.u64[valueIndex(counter)];
-  if (added > MAX - value) {
-    const result = waitOr(k, file, counter + EventCounter.writeQueue);
-    unlock(memory, counter + EventCounter.lock);
-    return result;
-  }
-  memory.u64[valueIndex(counter)] = value + added;
-  memory.store32(counter + EventCounter.writes, memory.load32(counter + EventCounter.writes) + 1);
-  if (added > 0n) wakeQueueLocked(memory, counter + EventCounter.readQueue);
-  unlock(memory, counter + EventCounter.lock);
-  wakePollers(memory);
-  return 8;
+  const result = locked(memory, counter + EventCounter.lock, () => {
+    if (k.wakeReason !== WakeReason.none) leaveQueue(memory, counter + EventCounter.writeQueue, k.task);
+    const value = memory.u64[valueIndex(counter)];
+    if (added > MAX - value) return waitOr(k, file, counter + EventCounter.writeQueue);
+    memory.u64[valueIndex(counter)] = value + added;
+    memory.store32(counter + EventCounter.writes, memory.load32(counter + EventCounter.writes) + 1);
+    if (added > 0n) wakeQueueLocked(memory, counter + EventCounter.readQueue);
+    return 8;
+  });
+  if (result > 0) wakePollers(memory);
+  return result;
 }
 
 function waitOr(k: KernelCpu, file: number, queue: number): number {
@@ -102,9 +99,7 @@ function waitOr(k: KernelCpu, file: number, queue: number): number {
 export function pollCounter(k: KernelCpu, file: number): number {
   const { memory } = k;
   const counter = memory.loadU32(file + File.object);
-  lock(memory, counter + EventCounter.lock);
-  const value = memory.u64[valueIndex(counter)];
-  unlock(memory, counter + EventCounter.lock);
+  const value = locked(memory, counter + EventCounter.lock, () => memory.u64[valueIndex(counter)]);
   return (value > 0n ? Poll.IN : 0) | (value < MAX ? Poll.OUT : 0);
 }
 

@@ -1,4 +1,4 @@
-import { lock, unlock } from '../../memory/lock.js';
+import { locked } from '../../memory/lock.js';
 import type { Memory } from '../../memory/memory.js';
 import { rootPointer, setRoot } from '../../memory/roots.js';
 import { kmalloc } from '../../memory/slab.js';
@@ -50,22 +50,22 @@ export function createHostFileList(memory: Memory): void {
 
 function linkHostFile(memory: Memory, file: number): void {
   const list = rootPointer(memory, ROOT);
-  lock(memory, list + HostFiles.lock);
-  const first = memory.loadU32(list + HostFiles.first);
-  memory.store32(file + File.next, first);
-  if (first !== 0) memory.store32(first + File.previous, file);
-  memory.store32(list + HostFiles.first, file);
-  unlock(memory, list + HostFiles.lock);
+  locked(memory, list + HostFiles.lock, () => {
+    const first = memory.loadU32(list + HostFiles.first);
+    memory.store32(file + File.next, first);
+    if (first !== 0) memory.store32(first + File.previous, file);
+    memory.store32(list + HostFiles.first, file);
+  });
 }
 
 function unlinkHostFile(memory: Memory, file: number): void {
   const list = rootPointer(memory, ROOT);
-  lock(memory, list + HostFiles.lock);
-  const next = memory.loadU32(file + File.next);
-  const previous = memory.loadU32(file + File.previous);
-  memory.store32(previous === 0 ? list + HostFiles.first : previous + File.next, next);
-  if (next !== 0) memory.store32(next + File.previous, previous);
-  unlock(memory, list + HostFiles.lock);
+  locked(memory, list + HostFiles.lock, () => {
+    const next = memory.loadU32(file + File.next);
+    const previous = memory.loadU32(file + File.previous);
+    memory.store32(previous === 0 ? list + HostFiles.first : previous + File.next, next);
+    if (next !== 0) memory.store32(next + File.previous, previous);
+  });
 }
 
 /** Closes every host descriptor that the machine still has open. Called once, when its CPUs have stopped. */
@@ -205,13 +205,7 @@ export function fileFlags(memory: Memory, file: number): number {
 
 /** Runs `body` with the file's position locked. */
 export function withPosition<T>(memory: Memory, file: number, body: () => T): T {
-  const word = file + File.positionLock;
-  lock(memory, word);
-  try {
-    return body();
-  } finally {
-    unlock(memory, word);
-  }
+  return locked(memory, file + File.positionLock, body);
 }
 
 export function position(memory: Memory, file: number): number {

@@ -14,12 +14,12 @@ import {
   closeDescriptor,
   descriptorFlags,
   duplicateTo,
-  FileTable,
   getFile,
   installFile,
   openDescriptors,
   setDescriptorFlags,
 } from './table.js';
+import { FileTable } from './table-layout.js';
 
 /** F_DUPFD and dup: the lowest descriptor from `from` on. */
 export function duplicate(k: KernelCpu, fd: number, from: number, closeOnExec: boolean): number {

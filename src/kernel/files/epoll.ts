@@ -1,13 +1,13 @@
-import { lock, unlock } from '../../memory/lock.js';
+import { locked } from '../../memory/lock.js';
 import type { Memory } from '../../memory/memory.js';
 import { rootPointer, setRoot } from '../../memory/roots.js';
 import { kmalloc } from '../../memory/slab.js';
 import { struct } from '../../memory/struct.js';
 import { Errno } from '../errno.js';
-import { type KernelCpu, WakeReason } from '../kernel-cpu.js';
+import type { KernelCpu } from '../kernel-cpu.js';
 import { BLOCKED, type SyscallTable } from '../syscalls.js';
-import { Task } from '../task.js';
-import { readTimespec, timespecValid, toNanoseconds } from '../timespec.js';
+import { Task, WakeReason } from '../task.js';
+import { readDeadline } from '../timespec.js';
 import { createFile, dropFile, File, FileKind, lastReference, releaseObject } from './description.js';
 import { Device } from './devices.js';
 import { Open, Poll } from './flags.js';
@@ -81,14 +81,10 @@ export function createEpolls(memory: Memory): void {
   setRoot(memory, ROOT, kmalloc(memory, Epolls.size));
 }
 
-function locked<T>(memory: Memory, body: (list: number) => T): T {
+/** Runs `body` with the lock held; it gets the list. */
+function withEpolls<T>(memory: Memory, body: (list: number) => T): T {
   const list = rootPointer(memory, ROOT);
-  lock(memory, list + Epolls.lock);
-  try {
-    return body(list);
-  } finally {
-    unlock(memory, list + Epolls.lock);
-  }
+  return locked(memory, list + Epolls.lock, () => body(list));
 }
 
 function create(k: KernelCpu, closeOnExec: boolean): number {
@@ -100,7 +96,7 @@ function create(k: KernelCpu, closeOnExec: boolean): number {
     release(memory, epoll, Epoll.size);
     return -Errno.ENOMEM;
   }
-  locked(memory, (list) => {
+  withEpolls(memory, (list) => {
     memory.store32(epoll + Epoll.next, memory.loadU32(list + Epolls.first));
     Atomics.store(memory.u32, (list + Epolls.first) >>> 2, epoll);
   });
@@ -109,7 +105,7 @@ function create(k: KernelCpu, closeOnExec: boolean): number {
 
 releaseObject[FileKind.epoll] = (memory, file) => {
   const epoll = memory.loadU32(file + File.object);
-  locked(memory, (list) => {
+  withEpolls(memory, (list) => {
     let link = list + Epolls.first;
     while (memory.loadU32(link) !== epoll) link = memory.loadU32(link) + Epoll.next;
     Atomics.store(memory.u32, link >>> 2, memory.loadU32(epoll + Epoll.next));
@@ -139,7 +135,7 @@ lastReference.forget = (memory, file) => {
   const root = rootPointer(memory, ROOT);
   // Who adds a watch has a reference to the file, so none is added now.
   if (root === 0 || Atomics.load(memory.u32, (root + Epolls.first) >>> 2) === 0) return;
-  locked(memory, (list) => {
+  withEpolls(memory, (list) => {
     let epoll = memory.loadU32(list + Epolls.first);
     for (; epoll !== 0; epoll = memory.loadU32(epoll + Epoll.next)) {
       let previous = 0;
@@ -209,7 +205,7 @@ function epollCtl(k: KernelCpu, epfd: number, operation: number, fd: number, add
     if (file === owner || memory.load32(owner + File.kind) !== FileKind.epoll) return -Errno.EINVAL;
     const events = view.getUint32(0, true) | 0;
     const epoll = memory.loadU32(owner + File.object);
-    const result = locked(memory, () => {
+    const result = withEpolls(memory, () => {
       if (operation !== Control.DEL && events & Flag.EXCLUSIVE) {
         const wrong = operation === Control.MOD || kind === FileKind.epoll || (events & ~EXCLUSIVE_OK) !== 0;
         if (wrong) return -Errno.EINVAL;
@@ -291,12 +287,12 @@ function pollLocked(k: KernelCpu, file: number): number {
 }
 
 function pollEpoll(k: KernelCpu, file: number): number {
-  return locked(k.memory, () => pollLocked(k, file));
+  return withEpolls(k.memory, () => pollLocked(k, file));
 }
 
 KINDS[FileKind.epoll] = {
   poll: pollEpoll,
-  readyAt: (k, file) => locked(k.memory, () => looksAgainLocked(k, file)),
+  readyAt: (k, file) => withEpolls(k.memory, () => looksAgainLocked(k, file)),
 };
 
 /**
@@ -305,7 +301,7 @@ KINDS[FileKind.epoll] = {
  */
 function collect(k: KernelCpu, epoll: number, most: number): Uint8Array {
   const { memory } = k;
-  return locked(memory, () => {
+  return withEpolls(memory, () => {
     const found: number[] = [];
     let previous = 0;
     const moved: number[] = [];
@@ -428,13 +424,8 @@ function epollPwait2(
   mask: number,
   size: number,
 ): number {
-  let deadline = Infinity;
-  if (timeout !== 0 && k.wakeReason === WakeReason.none) {
-    const time = readTimespec(k, timeout);
-    if (typeof time === 'number') return time;
-    if (!timespecValid(time)) return -Errno.EINVAL;
-    deadline = k.now() + toNanoseconds(time);
-  }
+  const deadline = k.wakeReason === WakeReason.none ? readDeadline(k, timeout) : Infinity;
+  if (deadline < 0) return deadline;
   return masked(k, epfd, address, most, deadline, mask, size);
 }
 

@@ -1,8 +1,9 @@
-import { lock, unlock } from '../../memory/lock.js';
+import { locked } from '../../memory/lock.js';
 import type { Memory } from '../../memory/memory.js';
 import { struct } from '../../memory/struct.js';
 import { Errno } from '../errno.js';
-import { type KernelCpu, WakeReason } from '../kernel-cpu.js';
+import type { KernelCpu } from '../kernel-cpu.js';
+import { WakeReason } from '../task-layout.js';
 import { Restart } from '../signal/registers.js';
 import type { SyscallTable } from '../syscalls.js';
 import {
@@ -75,14 +76,10 @@ releaseObject[FileKind.timer] = (memory, file) => {
   release(memory, memory.loadU32(file + File.object), FileTimer.size);
 };
 
-function locked<T>(memory: Memory, file: number, body: (timer: number) => T): T {
+/** Runs `body` with a file's timer locked. */
+function lockedTimer<T>(memory: Memory, file: number, body: (timer: number) => T): T {
   const timer = memory.loadU32(file + File.object);
-  lock(memory, timer + FileTimer.lock);
-  try {
-    return body(timer);
-  } finally {
-    unlock(memory, timer + FileTimer.lock);
-  }
+  return locked(memory, timer + FileTimer.lock, () => body(timer));
 }
 
 /** Expirations that have not been read; the caller holds the lock. */
@@ -133,7 +130,7 @@ function timeLeft(k: KernelCpu, timer: number): [left: number, interval: number]
 function read(k: KernelCpu, file: number, to: UserBuffer): number {
   const { memory } = k;
   if (to.remaining < 8) return -Errno.EINVAL;
-  const ticks = locked(memory, file, (timer) => {
+  const ticks = lockedTimer(memory, file, (timer) => {
     const queue = timer + FileTimer.readQueue;
     if (k.wakeReason !== WakeReason.none) leaveQueue(memory, queue, k.task);
     const found = pending(k, timer);
@@ -151,21 +148,23 @@ function read(k: KernelCpu, file: number, to: UserBuffer): number {
 }
 
 function poll(k: KernelCpu, file: number): number {
-  return locked(k.memory, file, (timer) => (pending(k, timer) > 0 ? Poll.IN : 0));
+  return lockedTimer(k.memory, file, (timer) => (pending(k, timer) > 0 ? Poll.IN : 0));
 }
 
 KINDS[FileKind.timer] = {
   read,
   poll,
-  changes: (memory, file) => locked(memory, file, (timer) => memory.load32(timer + FileTimer.expirations)),
-  readyAt: (k, file) => locked(k.memory, file, (timer) => k.memory.f64[(timer + FileTimer.deadline) >>> 3]),
+  changes: (memory, file) =>
+    lockedTimer(memory, file, (timer) => memory.load32(timer + FileTimer.expirations)),
+  readyAt: (k, file) =>
+    lockedTimer(k.memory, file, (timer) => k.memory.f64[(timer + FileTimer.deadline) >>> 3]),
 };
 
 /** Runs `body` with a descriptor's timer locked. */
 function withTimer(k: KernelCpu, fd: number, body: (timer: number) => number): number {
   return withFile(k, fd, (file) => {
     if (k.memory.load32(file + File.kind) !== FileKind.timer) return -Errno.EINVAL;
-    return locked(k.memory, file, body);
+    return lockedTimer(k.memory, file, body);
   });
 }
 

@@ -6,7 +6,7 @@ import { Open } from './flags.js';
 import { hostCall } from './host.js';
 import { hostOf } from './host-system.js';
 import { filesOf } from './links.js';
-import { normalize } from './paths.js';
+import { shownPath } from './path-text.js';
 import { beforeRead } from './shared.js';
 import { getFile } from './table.js';
 
@@ -32,8 +32,7 @@ export function mappableFile(k: KernelCpu, fd: number): (MappableFile & { releas
 }
 
 function identity(memory: Memory, file: number, host: number) {
-  const path = filePath(memory, file);
-  const name = Buffer.from(path.startsWith('/memfd:') ? path : normalize(path), 'latin1').toString('utf8');
+  const path = Buffer.from(shownPath(filePath(memory, file)), 'latin1').toString('utf8');
   let found = { device: 0, inode: 0, size: 0 };
   if (host >= 0) {
     hostCall(() => {
@@ -41,5 +40,5 @@ function identity(memory: Memory, file: number, host: number) {
       found = { device: Number(dev), inode: Number(ino), size: Number(size) };
     });
   }
-  return { ...found, path: name };
+  return { ...found, path };
 }

@@ -24,9 +24,11 @@ import { AT_FDCWD, AtFlag } from './flags.js';
 import { hostCall, hostErrno, hostPath } from './host.js';
 import { hostOf } from './host-system.js';
 import { filesOf, readUser, writeUser } from './links.js';
-import { directoryPath, lookup, lookupAbsolute, normalize, type Place, readPath } from './paths.js';
+import { directoryPath, lookup, lookupAbsolute, type Place, readPath } from './paths.js';
+import { normalize } from './path-text.js';
 import { type Attributes, FileType } from './stat.js';
-import { cwd, FileTable, getFile, setCwd } from './table.js';
+import { cwd, getFile, setCwd } from './table.js';
+import { FileTable } from './table-layout.js';
 
 /** Calls that change names and attributes of the host's files. The kernel's own trees cannot be changed: EPERM. */
 

@@ -11,7 +11,8 @@ import { hostOf } from './host-system.js';
 import { filesOf } from './links.js';
 import { lookup, type Place, readPath } from './paths.js';
 import { FileType } from './stat.js';
-import { FileTable, getFile, installFile } from './table.js';
+import { getFile, installFile } from './table.js';
+import { FileTable } from './table-layout.js';
 import { afterResize } from './shared.js';
 
 /** What F_GETFL doesn't show: flags that only open itself looks at. */

@@ -140,18 +140,3 @@ function walk(k: KernelCpu, parts: readonly string[], follow: boolean): Place | 
   if (nodes.length === 0) return from === 0 ? null : { at: 'host', path: `/${parts.slice(from).join('/')}` };
   return { at: 'node', path: `/${names.join('/')}`, node: nodes[nodes.length - 1] };
 }
-
-/** The components of an absolute path, "." and ".." taken out. */
-export function components(path: string): string[] {
-  const parts: string[] = [];
-  for (const part of path.split('/')) {
-    if (part === '..') parts.pop();
-    else if (part !== '' && part !== '.') parts.push(part);
-  }
-  return parts;
-}
-
-/** An absolute path without ".", ".." and superfluous slashes. */
-export function normalize(path: string): string {
-  return `/${components(path).join('/')}`;
-}

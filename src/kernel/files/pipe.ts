@@ -1,10 +1,10 @@
-import { lock, unlock } from '../../memory/lock.js';
+import { lock, locked, unlock } from '../../memory/lock.js';
 import type { Memory } from '../../memory/memory.js';
 import { struct } from '../../memory/struct.js';
 import { Errno } from '../errno.js';
-import { type KernelCpu, WakeReason } from '../kernel-cpu.js';
+import type { KernelCpu } from '../kernel-cpu.js';
 import { Restart } from '../signal/registers.js';
-import { Task } from '../task.js';
+import { Task, WakeReason } from '../task.js';
 import { leaveQueue, sleepOn, WaitQueue, wakeQueueLocked } from '../wait.js';
 import { createFile, dropFile, File, FileKind, fileFlags, releaseObject } from './description.js';
 import { Open, Poll } from './flags.js';
@@ -80,14 +80,14 @@ function freePipe(memory: Memory, pipe: number): void {
 releaseObject[FileKind.pipe] = (memory, file) => {
   const pipe = memory.loadU32(file + File.object);
   const end = memory.load32(file + File.variant) === End.read ? Pipe.readers : Pipe.writers;
-  lock(memory, pipe + Pipe.lock);
-  memory.store32(pipe + end, memory.load32(pipe + end) - 1);
-  count(memory, pipe + Pipe.arrivals);
-  count(memory, pipe + Pipe.departures);
-  wakeQueueLocked(memory, pipe + Pipe.readQueue);
-  wakeQueueLocked(memory, pipe + Pipe.writeQueue);
-  const unused = memory.load32(pipe + Pipe.readers) === 0 && memory.load32(pipe + Pipe.writers) === 0;
-  unlock(memory, pipe + Pipe.lock);
+  const unused = locked(memory, pipe + Pipe.lock, () => {
+    memory.store32(pipe + end, memory.load32(pipe + end) - 1);
+    count(memory, pipe + Pipe.arrivals);
+    count(memory, pipe + Pipe.departures);
+    wakeQueueLocked(memory, pipe + Pipe.readQueue);
+    wakeQueueLocked(memory, pipe + Pipe.writeQueue);
+    return memory.load32(pipe + Pipe.readers) === 0 && memory.load32(pipe + Pipe.writers) === 0;
+  });
   wakePollers(memory);
   // Nobody sleeps in a pipe without ends: a sleeper's call holds a reference to its end.
   if (unused) freePipe(memory, pipe);

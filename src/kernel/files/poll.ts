@@ -1,14 +1,16 @@
 import { Errno } from '../errno.js';
-import { type KernelCpu, WakeReason } from '../kernel-cpu.js';
+import type { KernelCpu } from '../kernel-cpu.js';
 import { Restart } from '../signal/registers.js';
 import { BLOCKED, type SyscallTable } from '../syscalls.js';
-import { Task } from '../task.js';
+import { Task, WakeReason } from '../task.js';
+import { readDeadline, readTimespec } from '../timespec.js';
 import { dropFile } from './description.js';
 import { Poll } from './flags.js';
 import { beginTemporaryMask, endTemporaryMask, filesOf, readUser, writeUser } from './links.js';
 import { looksAgain, pollFile } from './operations.js';
 import { endPollSleep, lookOrSleep } from './pollers.js';
-import { FileTable, getFile } from './table.js';
+import { getFile } from './table.js';
+import { FileTable } from './table-layout.js';
 
 /** One descriptor of a poll or select: the events asked for, and those found. */
 interface Watch {
@@ -102,18 +104,14 @@ function poll(k: KernelCpu, address: number, count: number, timeout: number): nu
   return result === -Errno.EINTR ? -Restart.ERESTARTNOHAND : result;
 }
 
-/** A struct timespec or timeval at `address` as a deadline; Infinity for null; −errno. `unit` is the fraction's length in ns. */
-function readDeadline(k: KernelCpu, address: number, unit: number): number {
+/** As `readDeadline`, of a struct timeval. More than a second of microseconds is allowed (select in fs/select.c). */
+function readTimevalDeadline(k: KernelCpu, address: number): number {
   if (address === 0) return Infinity;
-  const bytes = new Uint8Array(16);
-  if (readUser(k, address, bytes) < 16) return -Errno.EFAULT;
-  const view = new DataView(bytes.buffer);
-  const seconds = Number(view.getBigInt64(0, true));
-  const fraction = Number(view.getBigInt64(8, true));
-  if (seconds < 0 || fraction < 0) return -Errno.EINVAL;
-  // timespec64_valid; select takes more than a second of microseconds.
-  if (unit === 1 && fraction >= 1e9) return -Errno.EINVAL;
-  return k.now() + seconds * 1e9 + fraction * unit;
+  const time = readTimespec(k, address);
+  if (typeof time === 'number') return time;
+  const { seconds, nanoseconds: microseconds } = time;
+  if (seconds < 0 || microseconds < 0) return -Errno.EINVAL;
+  return k.now() + seconds * 1e9 + microseconds * 1000;
 }
 
 /** Writes the time left back, as Linux does for ppoll and pselect and for select; a failure to write is no error. */
@@ -126,7 +124,10 @@ function writeTimeLeft(k: KernelCpu, address: number, unit: number): void {
   writeUser(k, address, new Uint8Array(view.buffer));
 }
 
-/** Runs a call with a timeout and a signal mask that counts while it sleeps. */
+/**
+ * Runs a call with a timeout and a signal mask that counts while it sleeps.
+ * @param unit length of the timeout's fraction in ns: 1 for a timespec, 1000 for a timeval
+ */
 function timed(
   k: KernelCpu,
   timeAddress: number,
@@ -135,7 +136,8 @@ function timed(
   body: (deadline: number) => number,
 ): number {
   const again = k.wakeReason !== WakeReason.none;
-  const deadline = again ? Infinity : readDeadline(k, timeAddress, unit);
+  const read = unit === 1 ? readDeadline : readTimevalDeadline;
+  const deadline = again ? Infinity : read(k, timeAddress);
   if (deadline < 0) return deadline;
   // A call that fails before it waits writes the time left, too.
   if (!again) k.memory.f64[(k.task + Task.scratch) >>> 3] = deadline;

@@ -1,10 +1,10 @@
-import { lock, unlock } from '../../memory/lock.js';
+import { locked } from '../../memory/lock.js';
 import type { Memory } from '../../memory/memory.js';
 import { rootPointer, setRoot } from '../../memory/roots.js';
 import { kmalloc } from '../../memory/slab.js';
 import { struct } from '../../memory/struct.js';
 import type { KernelCpu } from '../kernel-cpu.js';
-import { leaveQueue, sleepOn, WaitQueue, wakeQueueLocked } from '../wait.js';
+import { leaveQueue, sleepOn, WaitQueue, wakeQueue } from '../wait.js';
 
 /**
  * The tasks asleep in poll and select. A task can be in one queue only, so they are all in this one, and whoever makes
@@ -30,9 +30,7 @@ export function wakePollers(memory: Memory): void {
   const pollers = rootPointer(memory, ROOT);
   if (Atomics.load(memory.i32, (pollers + Pollers.waiters) >>> 2) === 0) return;
   const queue = pollers + Pollers.queue;
-  lock(memory, queue + WaitQueue.lock);
-  wakeQueueLocked(memory, queue);
-  unlock(memory, queue + WaitQueue.lock);
+  wakeQueue(memory, queue);
 }
 
 /**
@@ -47,17 +45,14 @@ export function lookOrSleep(k: KernelCpu, look: () => number, until: () => numbe
   const pollers = rootPointer(memory, ROOT);
   const queue = pollers + Pollers.queue;
   const waiters = (pollers + Pollers.waiters) >>> 2;
-  lock(memory, queue + WaitQueue.lock);
-  try {
+  return locked(memory, queue + WaitQueue.lock, () => {
     Atomics.add(memory.i32, waiters, 1);
     const deadline = until();
     const found = look();
     if (found === 0 && k.now() < deadline) return sleepOn(k, queue, deadline);
     Atomics.sub(memory.i32, waiters, 1);
     return found;
-  } finally {
-    unlock(memory, queue + WaitQueue.lock);
-  }
+  });
 }
 
 /** The first thing a poller does when it is called again after `lookOrSleep` answered BLOCKED. */
@@ -65,8 +60,8 @@ export function endPollSleep(k: KernelCpu): void {
   const { memory } = k;
   const pollers = rootPointer(memory, ROOT);
   const queue = pollers + Pollers.queue;
-  lock(memory, queue + WaitQueue.lock);
-  leaveQueue(memory, queue, k.task);
-  Atomics.sub(memory.i32, (pollers + Pollers.waiters) >>> 2, 1);
-  unlock(memory, queue + WaitQueue.lock);
+  locked(memory, queue + WaitQueue.lock, () => {
+    leaveQueue(memory, queue, k.task);
+    Atomics.sub(memory.i32, (pollers + Pollers.waiters) >>> 2, 1);
+  });
 }

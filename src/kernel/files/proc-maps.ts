@@ -1,6 +1,6 @@
 import type { Memory } from '../../memory/memory.js';
 import { PAGE_SIZE } from '../../memory/memory.js';
-import { lockShared, unlockShared } from '../../memory/rwlock.js';
+import { lockedShared } from '../../memory/rwlock.js';
 import { AddressSpace } from '../../mmu/address-space.js';
 import { Pte } from '../../mmu/pte.js';
 import type { KernelCpu } from '../kernel-cpu.js';
@@ -79,12 +79,9 @@ function flagLetters(prot: number, flags: number): string {
 /** Pages of [start, end) that have a frame, and those of them that were written. */
 function countPages(k: KernelCpu, start: number, end: number): { present: number; dirty: number } {
   const { memory, mm } = k;
-  lockShared(memory, mm + Mm.lock);
-  try {
-    return countEntries(memory, memory.loadU32(mm + AddressSpace.root), start, end);
-  } finally {
-    unlockShared(memory, mm + Mm.lock);
-  }
+  return lockedShared(memory, mm + Mm.lock, () =>
+    countEntries(memory, memory.loadU32(mm + AddressSpace.root), start, end),
+  );
 }
 
 function countEntries(

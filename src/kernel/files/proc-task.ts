@@ -8,7 +8,7 @@ import { loadWord, stateOf } from '../wait.js';
 import { filesOf } from './links.js';
 import { cpuList, kib } from './proc-text.js';
 import { programNumber } from './program.js';
-import { FileTable } from './table.js';
+import { FileTable } from './table-layout.js';
 
 /** /proc/self/stat and /proc/self/status (fs/proc/array.c). */
 

@@ -1,5 +1,5 @@
 import { MACHINE, Machine } from '../../memory/layout.js';
-import { lock, unlock } from '../../memory/lock.js';
+import { locked } from '../../memory/lock.js';
 import { PAGE_SIZE } from '../../memory/memory.js';
 import { framesUsed } from '../../mmu/frames.js';
 import type { KernelCpu } from '../kernel-cpu.js';
@@ -11,7 +11,7 @@ import { dropFile, File, FileKind, fileFlags, filePath, position } from './descr
 import { hostOf } from './host-system.js';
 import { cpuCountOf, filesOf, readUser } from './links.js';
 import { type DirectoryNode, directory, link, type LinkNode, type Node, text } from './nodes.js';
-import { normalize } from './paths.js';
+import { shownPath } from './path-text.js';
 import { taskStat, taskStatus } from './proc-task.js';
 import { cpuinfo, loadAverage, type MachineLoad, machineStat, meminfo, uptime } from './proc-text.js';
 import { programAuxv, programNumber, programPath } from './program.js';
@@ -64,7 +64,7 @@ function descriptorName(k: KernelCpu, fd: number): string {
       name = hostOf(memory).streamName(memory.load32(file + File.variant));
       break;
     default:
-      name = path.startsWith('/memfd:') ? path : normalize(path);
+      name = shownPath(path);
   }
   dropFile(memory, file);
   return name;
@@ -166,24 +166,24 @@ export function setComm(k: KernelCpu, task: number, name: Uint8Array): void {
 function withThread(k: KernelCpu, tid: number, use: (task: number) => string): string {
   const word = k.process + Process.signals + ProcessSignals.lock;
   let found = 0;
-  lock(k.memory, word);
-  forEachThread(k.memory, k.process, (task) => {
-    if (k.memory.load32(task + Task.tid) === tid) found = task;
-    return found === 0;
-  });
-  unlock(k.memory, word);
+  locked(k.memory, word, () =>
+    forEachThread(k.memory, k.process, (task) => {
+      if (k.memory.load32(task + Task.tid) === tid) found = task;
+      return found === 0;
+    }),
+  );
   return found === 0 ? '' : use(found);
 }
 
 function threads(k: KernelCpu): string[] {
   const word = k.process + Process.signals + ProcessSignals.lock;
   const tids: string[] = [];
-  lock(k.memory, word);
-  forEachThread(k.memory, k.process, (task) => {
-    tids.push(String(k.memory.load32(task + Task.tid)));
-    return true;
-  });
-  unlock(k.memory, word);
+  locked(k.memory, word, () =>
+    forEachThread(k.memory, k.process, (task) => {
+      tids.push(String(k.memory.load32(task + Task.tid)));
+      return true;
+    }),
+  );
   return tids;
 }
 

@@ -5,7 +5,7 @@ import { freeString, loadString, storeString } from './description.js';
 import { hostPath } from './host.js';
 import { hostOf } from './host-system.js';
 import { allocate, release } from './links.js';
-import { FileTable } from './table.js';
+import { FileTable } from './table-layout.js';
 
 /** What /proc tells of the program that a process runs. */
 export const Program = struct({

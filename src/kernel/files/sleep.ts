@@ -1,4 +1,5 @@
-import { type KernelCpu, WakeReason } from '../kernel-cpu.js';
+import type { KernelCpu } from '../kernel-cpu.js';
+import { WakeReason } from '../task-layout.js';
 import { Restart } from '../signal/registers.js';
 import { sleep } from '../wait.js';
 

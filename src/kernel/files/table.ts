@@ -1,39 +1,12 @@
-import { lock, unlock } from '../../memory/lock.js';
+import { locked } from '../../memory/lock.js';
 import type { Memory } from '../../memory/memory.js';
-import { struct } from '../../memory/struct.js';
 import { Errno } from '../errno.js';
 import { dropFile, freeString, holdFile, loadString, storeString } from './description.js';
 import { FD_CLOEXEC } from './flags.js';
 import { initialLimits } from './initial-limits.js';
 import { allocate, release } from './links.js';
 import { dropProgram } from './program.js';
-
-/** Descriptors a process may have (hard limit of RLIMIT_NOFILE); chunks of the table are made when needed. */
-export const MAX_DESCRIPTORS = 4096;
-const CHUNK = 64;
-
-/** Number of resource limits (RLIM_NLIMITS). */
-export const LIMITS = 16;
-
-const Slot = struct({ file: 'u32', flags: 'i32' });
-
-/** What CLONE_FILES and CLONE_FS share: descriptors, working directory and umask of a process, and its program. */
-export const FileTable = struct({
-  /** Atomic: processes that share it. */
-  references: 'i32',
-  /** Guards everything below. Taken before nothing but the slab's lock. */
-  lock: 'i32',
-  /** Soft limit: descriptors are below it. */
-  limit: 'i32',
-  umask: 'i32',
-  /** Working directory: a byte string without trailing slash, except for "/". */
-  cwd: 'u32',
-  /** What is known of the program: a Program (program.ts), or 0. */
-  program: 'u32',
-  /** Resource limits, soft and hard, by number (src/kernel/limits.ts); Infinity for none. That of descriptors counts. */
-  limits: ['f64', 2 * LIMITS],
-  chunks: ['u32', MAX_DESCRIPTORS / CHUNK],
-});
+import { CHUNK, FileTable, LIMITS, MAX_DESCRIPTORS, Slot } from './table-layout.js';
 
 /**
  * Makes an empty table with one reference. Returns 0 if there is no room.
@@ -114,12 +87,7 @@ export function copyTable(memory: Memory, table: number): number {
 }
 
 export function withTable<T>(memory: Memory, table: number, body: () => T): T {
-  lock(memory, table + FileTable.lock);
-  try {
-    return body();
-  } finally {
-    unlock(memory, table + FileTable.lock);
-  }
+  return locked(memory, table + FileTable.lock, body);
 }
 
 /** Pointer of a descriptor's slot, or 0 if the descriptor cannot be open. The caller holds the lock. */
@@ -142,12 +110,12 @@ function makeSlot(memory: Memory, table: number, fd: number): number {
 
 /** The description a descriptor refers to, with a reference for the caller (`dropFile` it); 0 if it is not open. */
 export function getFile(memory: Memory, table: number, fd: number): number {
-  lock(memory, table + FileTable.lock);
-  const slot = slotOf(memory, table, fd);
-  const file = slot === 0 ? 0 : memory.loadU32(slot + Slot.file);
-  if (file !== 0) holdFile(memory, file);
-  unlock(memory, table + FileTable.lock);
-  return file;
+  return withTable(memory, table, () => {
+    const slot = slotOf(memory, table, fd);
+    const file = slot === 0 ? 0 : memory.loadU32(slot + Slot.file);
+    if (file !== 0) holdFile(memory, file);
+    return file;
+  });
 }
 
 /** Gives a description the lowest free descriptor from `from` on, taking over the caller's reference if it succeeds. */

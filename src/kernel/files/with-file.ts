@@ -1,7 +1,7 @@
 import { Errno } from '../errno.js';
-import { type KernelCpu, WakeReason } from '../kernel-cpu.js';
+import type { KernelCpu } from '../kernel-cpu.js';
 import { BLOCKED } from '../syscalls.js';
-import { Task } from '../task.js';
+import { Task, WakeReason } from '../task.js';
 import { dropFile } from './description.js';
 import { filesOf } from './links.js';
 import { getFile } from './table.js';

@@ -1,6 +1,6 @@
 import { PfError } from '../../cpu/state.js';
 import { PAGE_SIZE } from '../../memory/memory.js';
-import { lockExclusive, lockShared, unlockExclusive, unlockShared } from '../../memory/rwlock.js';
+import { lockedExclusive, lockedShared } from '../../memory/rwlock.js';
 import { Prot } from '../../mmu/pte.js';
 import { Errno } from '../errno.js';
 import type { PkeyCaller } from '../pkeys/abi.js';
@@ -9,7 +9,18 @@ import { Mm } from './mm-layout.js';
 import { makePageFor } from './populate.js';
 import { dropPages, pageAlign } from './region.js';
 import { changeFlags } from './vma-flags.js';
-import { findIndex, VmFlag, vmaAt, vmaCount, vmaEnd, vmaFlags, vmaObject, vmaProt, vmaStart } from './vma.js';
+import {
+  findIndex,
+  findVma,
+  VmFlag,
+  vmaAt,
+  vmaCount,
+  vmaEnd,
+  vmaFlags,
+  vmaObject,
+  vmaProt,
+  vmaStart,
+} from './vma.js';
 
 /** madvise(2) (mm/madvise.c). */
 
@@ -69,12 +80,7 @@ export function madvise(caller: PkeyCaller, start: number, bytes: number, advice
     return populateRange(caller, start, end, advice === Advice.POPULATE_WRITE);
   }
   const { memory, mm } = caller;
-  lockExclusive(memory, mm + Mm.lock);
-  try {
-    return adviseRange(caller, start, end, advice);
-  } finally {
-    unlockExclusive(memory, mm + Mm.lock);
-  }
+  return lockedExclusive(memory, mm + Mm.lock, () => adviseRange(caller, start, end, advice));
 }
 
 /** madvise_walk_vmas: holes are skipped, and reported at the end. */
@@ -140,12 +146,11 @@ function adviseMapping(
 function populateRange(caller: PkeyCaller, start: number, end: number, write: boolean): number {
   const { memory, mm, user } = caller;
   for (let page = start; page < end; page += PAGE_SIZE) {
-    lockShared(memory, mm + Mm.lock);
-    const index = findIndex(memory, mm, page);
-    const mapped = index < vmaCount(memory, mm) && vmaStart(memory, vmaAt(memory, mm, index)) <= page;
-    const prot = mapped ? vmaProt(memory, vmaAt(memory, mm, index)) : 0;
-    unlockShared(memory, mm + Mm.lock);
-    if (!mapped) return -Errno.ENOMEM;
+    const prot = lockedShared(memory, mm + Mm.lock, () => {
+      const vma = findVma(memory, mm, page);
+      return vma === 0 ? null : vmaProt(memory, vma);
+    });
+    if (prot === null) return -Errno.ENOMEM;
     if (!(prot & (write ? Prot.write : Prot.read))) return -Errno.EINVAL;
     const fault = makePageFor(user.mmu, mm, page, write ? PfError.write : 0);
     if (fault === Fault.bus) return -Errno.EFAULT;

@@ -1,5 +1,5 @@
 import { PAGE_SIZE } from '../../memory/memory.js';
-import { lockExclusive, unlockExclusive } from '../../memory/rwlock.js';
+import { lockedExclusive } from '../../memory/rwlock.js';
 import { Prot } from '../../mmu/pte.js';
 import type { PkeyCaller } from '../pkeys/abi.js';
 import { enoughMemory } from './mmap.js';
@@ -17,16 +17,15 @@ export function setHeap(memory: PkeyCaller['memory'], mm: number, start: number)
 /** brk(2) (mm/mmap.c): the new break, or the old one if it cannot be moved there. */
 export function brk(caller: PkeyCaller, wanted: number): number {
   const { memory, mm, user } = caller;
-  lockExclusive(memory, mm + Mm.lock);
-  let grown: [number, number] | null = null;
-  try {
+  const newEnd = pageAlign(wanted);
+  let unmade = 0;
+  const result = lockedExclusive(memory, mm + Mm.lock, () => {
     const { f64 } = memory;
     const word = (mm + Mm.brk) >>> 3;
     const start = f64[(mm + Mm.startBrk) >>> 3];
     const old = f64[word];
     if (wanted < start || wanted > TASK_SIZE || wanted - start > f64[(mm + Mm.dataLimit) >>> 3]) return old;
     const oldEnd = pageAlign(old);
-    const newEnd = pageAlign(wanted);
     if (newEnd < oldEnd) {
       if (removeRegion(user.mmu, mm, newEnd, oldEnd) < 0) return old;
     } else if (newEnd > oldEnd) {
@@ -45,14 +44,13 @@ export function brk(caller: PkeyCaller, wanted: number): number {
         object: 0,
       });
       if (added < 0) return old;
-      if (locked) grown = [oldEnd, newEnd];
+      if (locked) unmade = more;
     }
     f64[word] = wanted;
-  } finally {
-    unlockExclusive(memory, mm + Mm.lock);
-  }
-  if (grown) populate(user.mmu, mm, grown[0], grown[1]);
-  return wanted;
+    return wanted;
+  });
+  if (unmade > 0) populate(user.mmu, mm, newEnd - unmade, newEnd);
+  return result;
 }
 
 /** Whether an address is in the heap, for /proc. */

@@ -89,6 +89,7 @@ export function faultSignal(fault: number): FaultSignal {
 export function handleFault(mmu: Mmu, mm: number, address: number, error: number, pkru: number): number {
   if (mm === 0 || address >= TASK_SIZE) return Fault.maperr;
   const { memory } = mmu;
+  // By hand rather than by `lockedShared`: every page of a program passes here.
   lockShared(memory, mm + Mm.lock);
   const result = tryFault(mmu, mm, address, error, pkru, false);
   unlockShared(memory, mm + Mm.lock);

@@ -1,6 +1,6 @@
 import { Frame } from '../../memory/layout.js';
 import { type Memory, PAGE_SIZE } from '../../memory/memory.js';
-import { lockExclusive, unlockExclusive } from '../../memory/rwlock.js';
+import { lockedExclusive } from '../../memory/rwlock.js';
 import { frameTableEntry } from '../../mmu/frames.js';
 import type { Mmu } from '../../mmu/mmu.js';
 import { forcePage } from './fault.js';
@@ -14,22 +14,12 @@ import { findVma, vmaEnd, vmaProt } from './vma.js';
 
 /** Reads as much as is mapped; returns the bytes read. */
 export function forceRead(mmu: Mmu, mm: number, address: number, target: Uint8Array): number {
-  lockExclusive(mmu.memory, mm + Mm.lock);
-  try {
-    return readLocked(mmu, mm, address, target);
-  } finally {
-    unlockExclusive(mmu.memory, mm + Mm.lock);
-  }
+  return lockedExclusive(mmu.memory, mm + Mm.lock, () => readLocked(mmu, mm, address, target));
 }
 
 /** Writes as much as is mapped (copying private pages, but never through a write-protected shared mapping). */
 export function forceWrite(mmu: Mmu, mm: number, address: number, source: Uint8Array): number {
-  lockExclusive(mmu.memory, mm + Mm.lock);
-  try {
-    return writeLocked(mmu, mm, address, source);
-  } finally {
-    unlockExclusive(mmu.memory, mm + Mm.lock);
-  }
+  return lockedExclusive(mmu.memory, mm + Mm.lock, () => writeLocked(mmu, mm, address, source));
 }
 
 /** As `forceRead`, with the mm's lock held alone. */

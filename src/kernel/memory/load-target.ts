@@ -1,5 +1,5 @@
 import type { LoadMapping, LoadTarget } from '../../loader/index.js';
-import { lockExclusive, unlockExclusive } from '../../memory/rwlock.js';
+import { lockedExclusive } from '../../memory/rwlock.js';
 import type { Mmu } from '../../mmu/mmu.js';
 import { Prot } from '../../mmu/pte.js';
 import { Errno } from '../errno.js';
@@ -50,14 +50,11 @@ interface NewMapping {
 /** Replaces what is in the range by a private mapping, which takes over the reference of the object. */
 function addMapping(mmu: Mmu, mm: number, { flags, ...mapping }: NewMapping): number {
   const { memory } = mmu;
-  lockExclusive(memory, mm + Mm.lock);
-  try {
+  return lockedExclusive(memory, mm + Mm.lock, () => {
     const removed = removeRegion(mmu, mm, mapping.start, mapping.end);
     if (removed) dropObject(mmu, mapping.object);
     return removed || addRegion(mmu, mm, { ...mapping, flags: flags | MAY_ALL, key: 0 });
-  } finally {
-    unlockExclusive(memory, mm + Mm.lock);
-  }
+  });
 }
 
 /**

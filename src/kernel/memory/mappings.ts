@@ -1,5 +1,5 @@
 import type { Memory } from '../../memory/memory.js';
-import { lockShared, unlockShared } from '../../memory/rwlock.js';
+import { lockedShared } from '../../memory/rwlock.js';
 import type { Mmu } from '../../mmu/mmu.js';
 import { inHeap } from './brk.js';
 import { Mm } from './mm-layout.js';
@@ -37,14 +37,11 @@ export interface Mapping {
 
 /** The mappings of an mm in the order of their addresses. */
 export function listMappings(memory: Memory, mm: number): Mapping[] {
-  lockShared(memory, mm + Mm.lock);
-  try {
+  return lockedShared(memory, mm + Mm.lock, () => {
     const list: Mapping[] = [];
     for (let i = 0; i < vmaCount(memory, mm); i++) list.push(describe(memory, mm, vmaAt(memory, mm, i)));
     return list;
-  } finally {
-    unlockShared(memory, mm + Mm.lock);
-  }
+  });
 }
 
 function describe(memory: Memory, mm: number, vma: number): Mapping {
@@ -74,8 +71,8 @@ function describe(memory: Memory, mm: number, vma: number): Mapping {
 /** Bytes of a range that are in memory (Rss of smaps). */
 export function residentBytes(mmu: Mmu, mm: number, start: number, end: number): number {
   const { memory } = mmu;
-  lockShared(memory, mm + Mm.lock);
-  const pages = memory.loadU32(mm) === 0 ? 0 : mmu.ops.count(memory.loadU32(mm), start, end);
-  unlockShared(memory, mm + Mm.lock);
+  const pages = lockedShared(memory, mm + Mm.lock, () =>
+    memory.loadU32(mm) === 0 ? 0 : mmu.ops.count(memory.loadU32(mm), start, end),
+  );
   return pages * 4096;
 }

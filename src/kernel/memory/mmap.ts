@@ -1,6 +1,6 @@
 import { MACHINE, Machine } from '../../memory/layout.js';
 import { type Memory, PAGE_SIZE } from '../../memory/memory.js';
-import { lockExclusive, unlockExclusive } from '../../memory/rwlock.js';
+import { lockedExclusive } from '../../memory/rwlock.js';
 import type { Mmu } from '../../mmu/mmu.js';
 import { Prot } from '../../mmu/pte.js';
 import { Errno } from '../errno.js';
@@ -84,13 +84,9 @@ export function mmap(
     return -Errno.ENOMEM;
   }
   const { memory, mm, user } = caller;
-  lockExclusive(memory, mm + Mm.lock);
-  let result: number;
-  try {
-    result = mapLocked(caller, address, length, prot, flags, offset, file);
-  } finally {
-    unlockExclusive(memory, mm + Mm.lock);
-  }
+  const result = lockedExclusive(memory, mm + Mm.lock, () =>
+    mapLocked(caller, address, length, prot, flags, offset, file),
+  );
   const wantsPages =
     flags & MapFlag.LOCKED ||
     (flags & (MapFlag.POPULATE | MapFlag.NONBLOCK)) === MapFlag.POPULATE ||
@@ -209,10 +205,5 @@ export function munmap(caller: PkeyCaller, start: number, bytes: number): number
   if (start % PAGE_SIZE !== 0 || start > TASK_SIZE || bytes > TASK_SIZE - start) return -Errno.EINVAL;
   const length = pageAlign(bytes);
   if (length === 0) return -Errno.EINVAL;
-  lockExclusive(memory, mm + Mm.lock);
-  try {
-    return removeRegion(user.mmu, mm, start, start + length);
-  } finally {
-    unlockExclusive(memory, mm + Mm.lock);
-  }
+  return lockedExclusive(memory, mm + Mm.lock, () => removeRegion(user.mmu, mm, start, start + length));
 }

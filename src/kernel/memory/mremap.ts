@@ -1,5 +1,5 @@
 import { PAGE_SIZE } from '../../memory/memory.js';
-import { lockExclusive, unlockExclusive } from '../../memory/rwlock.js';
+import { lockedExclusive } from '../../memory/rwlock.js';
 import { Prot } from '../../mmu/pte.js';
 import { Errno } from '../errno.js';
 import type { PkeyCaller } from '../pkeys/abi.js';
@@ -52,20 +52,15 @@ export function mremap(
   const newLength = newBytes > 2 ** 64 - PAGE_SIZE ? 0 : pageAlign(newBytes);
   if (newLength === 0) return -Errno.EINVAL;
   const { memory, mm, user } = caller;
-  lockExclusive(memory, mm + Mm.lock);
-  let result: number;
   let locked = false;
-  try {
+  const result = lockedExclusive(memory, mm + Mm.lock, () => {
     const vma = findVma(memory, mm, address);
     if (vma === 0) return -Errno.EFAULT;
     locked = (vmaFlags(memory, vma) & VmFlag.locked) !== 0;
-    result =
-      flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)
-        ? remapTo(caller, address, oldLength, newLength, flags, target)
-        : resize(caller, address, oldLength, newLength, flags);
-  } finally {
-    unlockExclusive(memory, mm + Mm.lock);
-  }
+    return flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)
+      ? remapTo(caller, address, oldLength, newLength, flags, target)
+      : resize(caller, address, oldLength, newLength, flags);
+  });
   if (result >= 0 && locked && newLength > oldLength) {
     populate(user.mmu, mm, result + oldLength, result + newLength);
   }

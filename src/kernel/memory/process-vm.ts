@@ -1,4 +1,4 @@
-import { lockExclusive, unlockExclusive } from '../../memory/rwlock.js';
+import { lockedExclusive } from '../../memory/rwlock.js';
 import { Prot } from '../../mmu/pte.js';
 import { Errno } from '../errno.js';
 import type { KernelCpu } from '../kernel-cpu.js';
@@ -110,22 +110,14 @@ function copyPiece(
   const { memory } = k;
   const { mmu } = k.user;
   const bytes = new Uint8Array(length);
-  const locked = (step: () => number): number => {
-    lockExclusive(memory, mm + Mm.lock);
-    try {
-      return step();
-    } finally {
-      unlockExclusive(memory, mm + Mm.lock);
-    }
-  };
   if (write) {
     const ready = bytes.subarray(0, k.user.readInto(bytes, local));
-    return locked(() => {
+    return lockedExclusive(memory, mm + Mm.lock, () => {
       const allowed = permittedBytes(memory, mm, remote, ready.length, Prot.write);
       return writeLocked(mmu, mm, remote, ready.subarray(0, allowed));
     });
   }
-  const read = locked(() => {
+  const read = lockedExclusive(memory, mm + Mm.lock, () => {
     const allowed = permittedBytes(memory, mm, remote, length, Prot.read);
     return readLocked(mmu, mm, remote, bytes.subarray(0, allowed));
   });

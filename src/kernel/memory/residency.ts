@@ -1,5 +1,5 @@
 import { PAGE_SIZE } from '../../memory/memory.js';
-import { lockExclusive, lockShared, unlockExclusive, unlockShared } from '../../memory/rwlock.js';
+import { lockedExclusive, lockedShared } from '../../memory/rwlock.js';
 import { Errno } from '../errno.js';
 import type { PkeyCaller } from '../pkeys/abi.js';
 import { Mm, TASK_SIZE } from './mm-layout.js';
@@ -43,8 +43,7 @@ export function mincore(caller: PkeyCaller, start: number, bytes: number, vector
 
 /** One byte a page up to the end of the mapping: 1 if it is in memory. Null if nothing is mapped at `start`. */
 function residentPages({ memory, mm, user }: PkeyCaller, start: number, pages: number): Uint8Array | null {
-  lockShared(memory, mm + Mm.lock);
-  try {
+  return lockedShared(memory, mm + Mm.lock, () => {
     const vma = findVma(memory, mm, start);
     if (vma === 0) return null;
     const answer = new Uint8Array(Math.min(pages, (vmaEnd(memory, vma) - start) / PAGE_SIZE));
@@ -61,9 +60,7 @@ function residentPages({ memory, mm, user }: PkeyCaller, start: number, pages: n
       }
     }
     return answer;
-  } finally {
-    unlockShared(memory, mm + Mm.lock);
-  }
+  });
 }
 
 const MS_ASYNC = 1;
@@ -77,8 +74,7 @@ export function msync({ memory, mm }: PkeyCaller, start: number, bytes: number, 
   if (flags & MS_ASYNC && flags & MS_SYNC) return -Errno.EINVAL;
   const end = start + pageAlign(bytes);
   if (end >= 2 ** 64) return -Errno.ENOMEM;
-  lockShared(memory, mm + Mm.lock);
-  try {
+  return lockedShared(memory, mm + Mm.lock, () => {
     let result = 0;
     for (let at = start; at < end; ) {
       const index = findIndex(memory, mm, at);
@@ -98,9 +94,7 @@ export function msync({ memory, mm }: PkeyCaller, start: number, bytes: number, 
       at = vmaEnd(memory, vma);
     }
     return result;
-  } finally {
-    unlockShared(memory, mm + Mm.lock);
-  }
+  });
 }
 
 const MLOCK_ONFAULT = 1;
@@ -136,8 +130,7 @@ function lockRange(start: number, bytes: number): Range | number {
 
 /** apply_vma_lock_flags. */
 function setLocked({ memory, mm, user }: PkeyCaller, { start, end }: Range, locked: boolean): number {
-  lockExclusive(memory, mm + Mm.lock);
-  try {
+  return lockedExclusive(memory, mm + Mm.lock, () => {
     for (let at = start; at < end; ) {
       const vma = findVma(memory, mm, at);
       if (vma === 0) return -Errno.ENOMEM;
@@ -148,9 +141,7 @@ function setLocked({ memory, mm, user }: PkeyCaller, { start, end }: Range, lock
       at = stop;
     }
     return 0;
-  } finally {
-    unlockExclusive(memory, mm + Mm.lock);
-  }
+  });
 }
 
 const MCL_CURRENT = 1;
@@ -181,8 +172,7 @@ function lockAll(
   locked: boolean,
 ): Range[] {
   const ranges: Range[] = [];
-  lockExclusive(memory, mm + Mm.lock);
-  try {
+  return lockedExclusive(memory, mm + Mm.lock, () => {
     memory.store32(mm + Mm.lockFuture, future ? MCL_FUTURE : 0);
     if (!current) return [];
     for (let i = 0; i < vmaCount(memory, mm); i++) {
@@ -192,7 +182,5 @@ function lockAll(
     const set = locked ? VmFlag.locked : 0;
     for (const { start, end } of ranges) changeFlags(user.mmu, mm, start, end, set, VmFlag.locked & ~set);
     return ranges;
-  } finally {
-    unlockExclusive(memory, mm + Mm.lock);
-  }
+  });
 }

@@ -1,6 +1,6 @@
 import type { Memory } from '../../memory/memory.js';
 import { PAGE_SIZE } from '../../memory/memory.js';
-import { lock, unlock } from '../../memory/lock.js';
+import { locked } from '../../memory/lock.js';
 import { Root, rootPointer, setRoot } from '../../memory/roots.js';
 import { kmalloc } from '../../memory/slab.js';
 import { struct } from '../../memory/struct.js';
@@ -46,18 +46,15 @@ export function withSharedFiles<T>(
   body: (list: number, find: (device: number, inode: number) => number) => T,
 ): T {
   const list = rootPointer(memory, Root.sharedFiles);
-  lock(memory, list + SharedFiles.lock);
-  try {
-    return body(list, (device, inode) => {
+  return locked(memory, list + SharedFiles.lock, () =>
+    body(list, (device, inode) => {
       let object = memory.loadU32(list + SharedFiles.first);
       while (object !== 0 && !isOf(memory, object, device, inode)) {
         object = memory.loadU32(object + MemoryObject.next);
       }
       return object;
-    });
-  } finally {
-    unlock(memory, list + SharedFiles.lock);
-  }
+    }),
+  );
 }
 
 function isOf(memory: Memory, object: number, device: number, inode: number): boolean {

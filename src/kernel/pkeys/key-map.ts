@@ -1,6 +1,6 @@
 import type { Memory } from '../../memory/memory.js';
 import { hasMutant, Mutant } from '../../memory/mutants.js';
-import { lockExclusive, unlockExclusive } from '../../memory/rwlock.js';
+import { lockedExclusive } from '../../memory/rwlock.js';
 import { Prot } from '../../mmu/pte.js';
 import { Errno } from '../errno.js';
 import { Mm } from '../memory/mm-layout.js';
@@ -68,13 +68,7 @@ export function forkMap(memory: Memory, parent: number, child: number): void {
 }
 
 export function withMmLock<T>(caller: PkeyCaller, body: () => T): T {
-  const word = caller.mm + Mm.lock;
-  lockExclusive(caller.memory, word);
-  try {
-    return body();
-  } finally {
-    unlockExclusive(caller.memory, word);
-  }
+  return lockedExclusive(caller.memory, caller.mm + Mm.lock, body);
 }
 
 /** Arguments of pkey_alloc: 0 or −EINVAL. */

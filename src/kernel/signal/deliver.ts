@@ -46,6 +46,8 @@ export type Delivered =
 const USER: Delivered = { kind: 'user' };
 const STOPPED: Delivered = { kind: 'stopped' };
 
+// Here ProcessSignals.lock is taken by hand rather than by `locked`: every key fault takes it two or three times.
+
 /** One object for all deliveries of this worker: a delivery is over before the next begins. */
 const delivery: Delivery = {
   signo: 0,

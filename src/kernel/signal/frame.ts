@@ -5,6 +5,7 @@ import {
   enabledComponents,
   initExtendedState,
   LegacyArea,
+  MXCSR_DEFAULT,
   saveImage,
   XCR0,
   Xfeature,
@@ -308,7 +309,7 @@ function initialise(cpu: GuestCpu, components: number): void {
   const image = base + CpuState.scratch;
   memory.i32.fill(0, image >>> 2, (image + XSAVE_BYTES) >>> 2);
   // init_fpstate's MXCSR comes with SSE.
-  memory.store32(image + LegacyArea.mxcsr, components & Xfeature.sse ? 0x1f80 : mxcsr);
+  memory.store32(image + LegacyArea.mxcsr, components & Xfeature.sse ? MXCSR_DEFAULT : mxcsr);
   restoreImage(cpu, image, components);
 }
 

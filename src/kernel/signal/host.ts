@@ -1,4 +1,4 @@
-import { lock, unlock } from '../../memory/lock.js';
+import { locked } from '../../memory/lock.js';
 import type { Memory } from '../../memory/memory.js';
 import { mainProcess, Tasks, tasksPointer } from '../task.js';
 import { processSignalsOf } from './links.js';
@@ -12,12 +12,12 @@ import { ProcessSignals } from './state.js';
  */
 export function sendFromHost(memory: Memory, signal: number): void {
   const tasks = tasksPointer(memory);
-  lock(memory, tasks + Tasks.lock);
-  const process = mainProcess(memory);
-  if (process !== 0) {
-    const info = processSignalsOf(process) + ProcessSignals.outsideInfo;
-    writeInfo(memory, info, { signo: signal, code: SiCode.KERNEL });
-    sendSignal(memory, process, 0, signal, info);
-  }
-  unlock(memory, tasks + Tasks.lock);
+  locked(memory, tasks + Tasks.lock, () => {
+    const process = mainProcess(memory);
+    if (process !== 0) {
+      const info = processSignalsOf(process) + ProcessSignals.outsideInfo;
+      writeInfo(memory, info, { signo: signal, code: SiCode.KERNEL });
+      sendSignal(memory, process, 0, signal, info);
+    }
+  });
 }

@@ -1,4 +1,4 @@
-import { lock, unlock } from '../../memory/lock.js';
+import { locked } from '../../memory/lock.js';
 import type { Memory } from '../../memory/memory.js';
 import { rootPointer } from '../../memory/roots.js';
 import { createSlab, slabAlloc, slabFree } from '../../memory/slab.js';
@@ -52,8 +52,7 @@ export function taskExiting(memory: Memory, task: number): boolean {
  */
 export function withProcess<T>(memory: Memory, pid: number, otherwise: T, use: (process: number) => T): T {
   const tasks = tasksPointer(memory);
-  lock(memory, tasks + Tasks.lock);
-  try {
+  return locked(memory, tasks + Tasks.lock, () => {
     // By the list, not the tid table: the first thread may have ended before its process.
     for (
       let at = memory.loadU32(tasks + Tasks.firstProcess);
@@ -63,21 +62,19 @@ export function withProcess<T>(memory: Memory, pid: number, otherwise: T, use: (
       if (memory.load32(at + Process.pid) === pid) return use(at);
     }
     return otherwise;
-  } finally {
-    unlock(memory, tasks + Tasks.lock);
-  }
+  });
 }
 
 /** Calls `visit` for every process while Tasks.lock is held. */
 export function forEachProcess(memory: Memory, visit: (process: number) => void): void {
   const tasks = tasksPointer(memory);
-  lock(memory, tasks + Tasks.lock);
-  for (
-    let at = memory.loadU32(tasks + Tasks.firstProcess);
-    at !== 0;
-    at = memory.loadU32(at + Process.next)
-  ) {
-    visit(at);
-  }
-  unlock(memory, tasks + Tasks.lock);
+  locked(memory, tasks + Tasks.lock, () => {
+    for (
+      let at = memory.loadU32(tasks + Tasks.firstProcess);
+      at !== 0;
+      at = memory.loadU32(at + Process.next)
+    ) {
+      visit(at);
+    }
+  });
 }

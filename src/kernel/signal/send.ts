@@ -1,4 +1,4 @@
-import { lock, unlock } from '../../memory/lock.js';
+import { locked } from '../../memory/lock.js';
 import type { Memory } from '../../memory/memory.js';
 import { SI_ADDR, SigInfo } from './frame-layout.js';
 import { forEachThread } from '../task.js';
@@ -119,11 +119,7 @@ export function sendSignal(
   info: number,
 ): number {
   const shared = processSignalsOf(process);
-  const word = shared + ProcessSignals.lock;
-  lock(memory, word);
-  const result = sendLocked(memory, process, task, signal, info);
-  unlock(memory, word);
-  return result;
+  return locked(memory, shared + ProcessSignals.lock, () => sendLocked(memory, process, task, signal, info));
 }
 
 /** `sendSignal` for a caller that holds the lock. */
@@ -212,12 +208,8 @@ export function notifyAll(memory: Memory, process: number, except: number): void
  * thread that doesn't (retarget_shared_pending).
  */
 export function setBlocked(memory: Memory, task: number, low: number, high: number): void {
-  const process = processOf(memory, task);
-  const shared = processSignalsOf(process);
-  const word = shared + ProcessSignals.lock;
-  lock(memory, word);
-  setBlockedLocked(memory, task, low, high);
-  unlock(memory, word);
+  const shared = processSignalsOf(processOf(memory, task));
+  locked(memory, shared + ProcessSignals.lock, () => setBlockedLocked(memory, task, low, high));
 }
 
 export function setBlockedLocked(memory: Memory, task: number, low: number, high: number): void {

@@ -1,12 +1,12 @@
 import { CpuState } from '../../cpu/state.js';
-import { lock, unlock } from '../../memory/lock.js';
+import { lock, locked, unlock } from '../../memory/lock.js';
 import { Errno } from '../errno.js';
 import type { KernelCpu } from '../kernel-cpu.js';
 import { timerSignalTaken } from '../posix-timers.js';
 import { initialPkru } from '../pkeys/abi.js';
 import { NO_RESULT, type SyscallTable } from '../syscalls.js';
 import { forEachThread, Process, Task, WakeReason, withTask } from '../task.js';
-import { readTimespec, timespecValid, toNanoseconds } from '../timespec.js';
+import { readDeadline } from '../timespec.js';
 import { sleep } from '../wait.js';
 import { getAltStack, setAltStack } from './altstack.js';
 import { forcePending } from './deliver.js';
@@ -63,19 +63,19 @@ function rtSigaction(k: KernelCpu, signal: number, act: number, old: number, siz
   const shared = sharedOf(k);
   const action = actionPointer(shared, signal);
   const saved = scratch + SigAction.size;
-  lock(memory, shared + ProcessSignals.lock);
-  memory.u8.copyWithin(saved, action, action + SigAction.size);
-  if (act !== 0) {
-    memory.u8.copyWithin(action, scratch, scratch + SigAction.size);
-    memory.store32(action + SigAction.flags, memory.load32(action + SigAction.flags) & KNOWN_FLAGS);
-    memory.store32(action + SigAction.flags + 4, 0);
-    memory.store32(action + SigAction.mask, memory.load32(action + SigAction.mask) & ~UNBLOCKABLE);
-    const handler = memory.loadNumber(action + SigAction.handler);
-    if (handler === SIG_IGN || (handler === SIG_DFL && defaultAction(signal) === 'ignore')) {
-      discardEverywhere(k, signal);
+  locked(memory, shared + ProcessSignals.lock, () => {
+    memory.u8.copyWithin(saved, action, action + SigAction.size);
+    if (act !== 0) {
+      memory.u8.copyWithin(action, scratch, scratch + SigAction.size);
+      memory.store32(action + SigAction.flags, memory.load32(action + SigAction.flags) & KNOWN_FLAGS);
+      memory.store32(action + SigAction.flags + 4, 0);
+      memory.store32(action + SigAction.mask, memory.load32(action + SigAction.mask) & ~UNBLOCKABLE);
+      const handler = memory.loadNumber(action + SigAction.handler);
+      if (handler === SIG_IGN || (handler === SIG_DFL && defaultAction(signal) === 'ignore')) {
+        discardEverywhere(k, signal);
+      }
     }
-  }
-  unlock(memory, shared + ProcessSignals.lock);
+  });
   return old === 0 || k.user.copyOut(old, saved, SigAction.size) ? 0 : -Errno.EFAULT;
 }
 
@@ -121,14 +121,14 @@ function rtSigpending(k: KernelCpu, set: number, size: number): number {
   const signals = signalsOf(k);
   const shared = sharedOf(k);
   const scratch = scratchOf(k);
-  lock(memory, shared + ProcessSignals.lock);
-  for (const half of [0, 4]) {
-    const pending =
-      memory.load32(signals + TaskSignals.pending + Pending.set + half) |
-      memory.load32(shared + ProcessSignals.pending + Pending.set + half);
-    memory.store32(scratch + half, pending & memory.load32(signals + TaskSignals.blocked + half));
-  }
-  unlock(memory, shared + ProcessSignals.lock);
+  locked(memory, shared + ProcessSignals.lock, () => {
+    for (const half of [0, 4]) {
+      const pending =
+        memory.load32(signals + TaskSignals.pending + Pending.set + half) |
+        memory.load32(shared + ProcessSignals.pending + Pending.set + half);
+      memory.store32(scratch + half, pending & memory.load32(signals + TaskSignals.blocked + half));
+    }
+  });
   return k.user.copyOut(set, scratch, size) ? 0 : -Errno.EFAULT;
 }
 
@@ -166,13 +166,8 @@ function rtSigtimedwait(k: KernelCpu, set: number, info: number, timeout: number
   if (!k.user.copyIn(scratch, set, SIGSET_BYTES)) return -Errno.EFAULT;
   const low = memory.load32(scratch) & ~UNBLOCKABLE;
   const high = memory.load32(scratch + 4);
-  let deadline = Number.POSITIVE_INFINITY;
-  if (timeout !== 0) {
-    const wait = readTimespec(k, timeout);
-    if (typeof wait === 'number') return wait;
-    if (!timespecValid(wait)) return -Errno.EINVAL;
-    deadline = k.wakeReason === WakeReason.none ? k.now() + toNanoseconds(wait) : k.deadline;
-  }
+  const deadline = k.wakeReason === WakeReason.none ? readDeadline(k, timeout) : k.deadline;
+  if (deadline < 0) return deadline;
 
   lock(memory, shared + ProcessSignals.lock);
   const pool = entryPool(memory, shared);

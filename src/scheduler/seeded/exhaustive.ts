@@ -1,5 +1,6 @@
-import { Races, type SharedObject } from './races.js';
+import { Races } from './races.js';
 import type { Choice, Delay, Dependence, Schedule } from './schedule.js';
+import type { SharedObject } from './shared-objects.js';
 
 /** One decision of a run. */
 interface Decision {

@@ -1,7 +1,4 @@
-import { EVERY_STEP } from './shared-objects.js';
-
-/** What steps of threads depend on each other through, a number each: memory, kernel objects (shared-objects.ts). */
-export type SharedObject = number;
+import { EVERY_STEP, type SharedObject } from './shared-objects.js';
 
 /** A stretch of a run between two switches, or two points where the schedule was asked. */
 interface Step {

@@ -1,4 +1,4 @@
-import type { SharedObject } from './races.js';
+import type { SharedObject } from './shared-objects.js';
 
 /** A place where a seeded machine may run another thread. Threads are numbered by their order of creation, from 0. */
 export interface Choice {

@@ -1,4 +1,5 @@
-import type { SharedObject } from './races.js';
+/** What steps of threads depend on each other through, a number each. */
+export type SharedObject = number;
 
 /**
  * What threads share, as numbers for partial-order reduction: granules of memory by where they lie in the machine's memory (from 0

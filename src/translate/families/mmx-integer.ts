@@ -1,4 +1,4 @@
-import { Op, Type } from '../../wasm/opcodes.js';
+import { Type } from '../../wasm/opcodes.js';
 import { Simd } from '../../wasm/simd.js';
 import type { Row } from '../row.js';
 import {
@@ -11,48 +11,11 @@ import {
   unaryMmx,
   writeMmx,
 } from './mmx-operands.js';
-import { multiplyAddBytes, multiplyRound, sign, sumOfDifferences } from './sse-integer.js';
+import { DIRECT_OF_MMX, multiplyAddBytes, multiplyRound, sign, sumOfDifferences } from './sse-integer.js';
 import { imm8, lanes, type Lower, splat } from './sse-operands.js';
+import { SHIFTS, type Shift, shiftBy } from './sse-shift.js';
 
 /** MMX arithmetic, comparison, logic, shifts and shuffles, with the forms that SSE, SSE2 and SSSE3 added. */
-
-/** Instructions that are one SIMD opcode of the same meaning: a = a op b. */
-const DIRECT: readonly (readonly [string, number])[] = [
-  ['Paddb', Simd.i8x16_add],
-  ['Paddw', Simd.i16x8_add],
-  ['Paddd', Simd.i32x4_add],
-  ['Paddq', Simd.i64x2_add],
-  ['Psubb', Simd.i8x16_sub],
-  ['Psubw', Simd.i16x8_sub],
-  ['Psubd', Simd.i32x4_sub],
-  ['Psubq', Simd.i64x2_sub],
-  ['Paddsb', Simd.i8x16_add_sat_s],
-  ['Paddsw', Simd.i16x8_add_sat_s],
-  ['Paddusb', Simd.i8x16_add_sat_u],
-  ['Paddusw', Simd.i16x8_add_sat_u],
-  ['Psubsb', Simd.i8x16_sub_sat_s],
-  ['Psubsw', Simd.i16x8_sub_sat_s],
-  ['Psubusb', Simd.i8x16_sub_sat_u],
-  ['Psubusw', Simd.i16x8_sub_sat_u],
-  ['Pmullw', Simd.i16x8_mul],
-  ['Pmaddwd', Simd.i32x4_dot_i16x8_s],
-  ['Pmuludq', Simd.i64x2_extmul_low_i32x4_u],
-  ['Pavgb', Simd.i8x16_avgr_u],
-  ['Pavgw', Simd.i16x8_avgr_u],
-  ['Pminub', Simd.i8x16_min_u],
-  ['Pminsw', Simd.i16x8_min_s],
-  ['Pmaxub', Simd.i8x16_max_u],
-  ['Pmaxsw', Simd.i16x8_max_s],
-  ['Pcmpeqb', Simd.i8x16_eq],
-  ['Pcmpeqw', Simd.i16x8_eq],
-  ['Pcmpeqd', Simd.i32x4_eq],
-  ['Pcmpgtb', Simd.i8x16_gt_s],
-  ['Pcmpgtw', Simd.i16x8_gt_s],
-  ['Pcmpgtd', Simd.i32x4_gt_s],
-  ['Pand', Simd.and],
-  ['Por', Simd.or],
-  ['Pxor', Simd.xor],
-];
 
 /** i8x16.shuffle lanes of which the first eight bytes count: they are repeated. */
 const half = (bytes: number, ...numbers: number[]): number[] => {
@@ -149,25 +112,6 @@ const align: Lower = (e, insn) => {
   })(e, insn);
 };
 
-interface Shift {
-  readonly name: string;
-  readonly opcode: number;
-  readonly bits: number;
-  /** Counts beyond the lane fill with the sign instead of 0. */
-  readonly arithmetic?: boolean;
-}
-
-const SHIFTS: readonly Shift[] = [
-  { name: 'Psllw', opcode: Simd.i16x8_shl, bits: 16 },
-  { name: 'Pslld', opcode: Simd.i32x4_shl, bits: 32 },
-  { name: 'Psllq', opcode: Simd.i64x2_shl, bits: 64 },
-  { name: 'Psrlw', opcode: Simd.i16x8_shr_u, bits: 16 },
-  { name: 'Psrld', opcode: Simd.i32x4_shr_u, bits: 32 },
-  { name: 'Psrlq', opcode: Simd.i64x2_shr_u, bits: 64 },
-  { name: 'Psraw', opcode: Simd.i16x8_shr_s, bits: 16, arithmetic: true },
-  { name: 'Psrad', opcode: Simd.i32x4_shr_s, bits: 32, arithmetic: true },
-];
-
 function byImmediate({ opcode, bits, arithmetic }: Shift): Lower {
   return (e, insn) => {
     const { c } = e;
@@ -182,30 +126,18 @@ function byImmediate({ opcode, bits, arithmetic }: Shift): Lower {
   };
 }
 
-/** The count is the whole operand; wasm shifts would take it modulo the lane. */
-const byVector = ({ opcode, bits, arithmetic }: Shift): Lower =>
+/** The count is the whole operand. */
+const byVector = (shift: Shift): Lower =>
   binaryMmx((e, a, b) => {
-    const { c } = e;
-    c.get(b).simdLane(Simd.i64x2_extract_lane, 0);
-    const count = e.toTemp(Type.i64);
-    const inRange = () => c.get(count).i64(bits).op(Op.i64_lt_u);
-    if (arithmetic) {
-      c.get(a)
-        .get(count)
-        .i64(bits - 1);
-      inRange();
-      c.op(Op.select).op(Op.i32_wrap_i64).simd(opcode);
-    } else {
-      c.get(a).get(count).op(Op.i32_wrap_i64).simd(opcode).v128(0n, 0n);
-      inRange();
-      c.op(Op.select);
-    }
+    e.c.get(b).simdLane(Simd.i64x2_extract_lane, 0);
+    shiftBy(e, shift, a, e.toTemp(Type.i64));
   });
 
 const absolute = (opcode: number): Lower => unaryMmx((e) => e.c.simd(opcode));
 
 export const rows: readonly Row[] = [
-  ...DIRECT.flatMap(([name, opcode]) => mmxRow(`${name}_mm_mmm64`, binaryMmxOp(opcode))),
+  ...DIRECT_OF_MMX.flatMap(([name, opcode]) => mmxRow(`${name}_mm_mmm64`, binaryMmxOp(opcode))),
+  ...mmxRow('Pmuludq_mm_mmm64', binaryMmxOp(Simd.i64x2_extmul_low_i32x4_u)),
   ...mmxRow(
     'Pandn_mm_mmm64',
     binaryMmx((e, a, b) => e.c.get(b).get(a).simd(Simd.andnot)),

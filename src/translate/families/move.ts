@@ -251,7 +251,7 @@ function bswap(e: Emitter, insn: Insn): void {
   e.writeOp(0, size);
 }
 
-/** Reverses the bytes of the i32 or i64 on the stack. */
+/** Reverses the `size` bytes (2, 4, 8) of the i32 or i64 on the stack; of two the others are anything afterwards. */
 export function byteSwap(e: Emitter, size: number): void {
   const c = e.c;
   const w = width(size);
@@ -269,6 +269,7 @@ export function byteSwap(e: Emitter, size: number): void {
     c.op(w.shl).op(w.or);
   };
   swap(8, 0x00ff00ff00ff00ffn);
+  if (size === 2) return;
   if (!w.is64) {
     c.i32(16).op(Op.i32_rotl);
     return;

@@ -19,8 +19,8 @@ import {
 /** What an instruction computes from its operands, two v128 locals: pushes the result. The MMX forms share it. */
 export type OnLocals = (e: Emitter, a: number, b: number) => void;
 
-/** Instructions that are one SIMD opcode of the same meaning: a = a op b. */
-const DIRECT: readonly (readonly [string, number])[] = [
+/** Instructions that are one SIMD opcode of the same meaning, a = a op b: those that MMX has too. */
+export const DIRECT_OF_MMX: readonly (readonly [string, number])[] = [
   ['Paddb', Simd.i8x16_add],
   ['Paddw', Simd.i16x8_add],
   ['Paddd', Simd.i32x4_add],
@@ -38,33 +38,38 @@ const DIRECT: readonly (readonly [string, number])[] = [
   ['Psubusb', Simd.i8x16_sub_sat_u],
   ['Psubusw', Simd.i16x8_sub_sat_u],
   ['Pmullw', Simd.i16x8_mul],
-  ['Pmulld', Simd.i32x4_mul],
   ['Pmaddwd', Simd.i32x4_dot_i16x8_s],
   ['Pavgb', Simd.i8x16_avgr_u],
   ['Pavgw', Simd.i16x8_avgr_u],
   ['Pminub', Simd.i8x16_min_u],
-  ['Pminsb', Simd.i8x16_min_s],
   ['Pminsw', Simd.i16x8_min_s],
-  ['Pminuw', Simd.i16x8_min_u],
-  ['Pminsd', Simd.i32x4_min_s],
-  ['Pminud', Simd.i32x4_min_u],
   ['Pmaxub', Simd.i8x16_max_u],
-  ['Pmaxsb', Simd.i8x16_max_s],
   ['Pmaxsw', Simd.i16x8_max_s],
-  ['Pmaxuw', Simd.i16x8_max_u],
-  ['Pmaxsd', Simd.i32x4_max_s],
-  ['Pmaxud', Simd.i32x4_max_u],
   ['Pcmpeqb', Simd.i8x16_eq],
   ['Pcmpeqw', Simd.i16x8_eq],
   ['Pcmpeqd', Simd.i32x4_eq],
-  ['Pcmpeqq', Simd.i64x2_eq],
   ['Pcmpgtb', Simd.i8x16_gt_s],
   ['Pcmpgtw', Simd.i16x8_gt_s],
   ['Pcmpgtd', Simd.i32x4_gt_s],
-  ['Pcmpgtq', Simd.i64x2_gt_s],
   ['Pand', Simd.and],
   ['Por', Simd.or],
   ['Pxor', Simd.xor],
+];
+
+/** All of them. */
+const DIRECT: typeof DIRECT_OF_MMX = [
+  ...DIRECT_OF_MMX,
+  ['Pmulld', Simd.i32x4_mul],
+  ['Pminsb', Simd.i8x16_min_s],
+  ['Pminuw', Simd.i16x8_min_u],
+  ['Pminsd', Simd.i32x4_min_s],
+  ['Pminud', Simd.i32x4_min_u],
+  ['Pmaxsb', Simd.i8x16_max_s],
+  ['Pmaxuw', Simd.i16x8_max_u],
+  ['Pmaxsd', Simd.i32x4_max_s],
+  ['Pmaxud', Simd.i32x4_max_u],
+  ['Pcmpeqq', Simd.i64x2_eq],
+  ['Pcmpgtq', Simd.i64x2_gt_s],
   ['Andps', Simd.and],
   ['Andpd', Simd.and],
   ['Orps', Simd.or],

@@ -1,5 +1,6 @@
 import { ALL_RANGES, VECTOR } from '../../cpu/float-ranges.js';
 import { CpuState, Gpr, Vector } from '../../cpu/state.js';
+import { MXCSR_DEFAULT, MXCSR_MASK, MXCSR_PE_BIT, MXCSR_SETTINGS } from '../../cpu/xsave.js';
 import { Op, Type } from '../../wasm/opcodes.js';
 import { Simd } from '../../wasm/simd.js';
 import { Emitter } from '../emitter.js';
@@ -150,22 +151,21 @@ function maskedStore(e: Emitter, insn: Insn): void {
   e.commit(m);
 }
 
-/** MXCSR bits that must be 0 (SDM vol. 1, 10.2.3). */
-const MXCSR_RESERVED = -0x10000;
-
-/** LDMXCSR. What follows from it is set as by setMxcsr (src/cpu/xsave.ts). */
+/** LDMXCSR. What follows from it is set as by setMxcsr (src/cpu/xsave.ts); reserved bits are #GP (SDM vol. 1, 10.2.3). */
 function loadMxcsr(e: Emitter): void {
   const { c } = e;
   e.ea();
   e.load(4);
   const value = e.toTemp(Type.i32);
-  c.get(value).i32(MXCSR_RESERVED).op(Op.i32_and);
+  c.get(value).i32(~MXCSR_MASK).op(Op.i32_and);
   e.raiseIf(Vector.GP);
   c.get(Emitter.CPU).get(value).mem(Op.i32_store, CpuState.mxcsr);
-  c.get(value).i32(0xffc0).op(Op.i32_and).i32(0x1f80).op(Op.i32_ne).i32(1).op(Op.i32_shl);
-  c.get(value).i32(5).op(Op.i32_shr_u).i32(-1).op(Op.i32_xor).i32(1).op(Op.i32_and).op(Op.i32_or);
+  // mxcsrSlow
+  c.get(value).i32(MXCSR_SETTINGS).op(Op.i32_and).i32(MXCSR_DEFAULT).op(Op.i32_ne).i32(1).op(Op.i32_shl);
+  c.get(value).i32(MXCSR_PE_BIT).op(Op.i32_shr_u).i32(-1).op(Op.i32_xor).i32(1).op(Op.i32_and).op(Op.i32_or);
   const slow = e.toTemp(Type.i32);
   c.get(Emitter.CPU).get(slow).mem(Op.i32_store, CpuState.mxcsrSlow);
+  // setFloatRanges, but for what never changes
   for (const range of ALL_RANGES) {
     const bound = (field: number, passable: () => void) => {
       c.get(Emitter.CPU).i64(range.bound).i64(range.impassable).get(slow);

@@ -6,7 +6,7 @@ import { imm8, type Lower, setXmm, sseRow, vector, xmmNumber } from './sse-opera
 
 /** SSE shifts: PSLLx, PSRLx, PSRAx by immediate and by register, PSLLDQ, PSRLDQ, PALIGNR. */
 
-interface Shift {
+export interface Shift {
   readonly name: string;
   readonly opcode: number;
   readonly bits: number;
@@ -14,7 +14,8 @@ interface Shift {
   readonly arithmetic?: boolean;
 }
 
-const SHIFTS: readonly Shift[] = [
+/** The shifts of words, doublewords and quadwords; MMX has the same. */
+export const SHIFTS: readonly Shift[] = [
   { name: 'Psllw', opcode: Simd.i16x8_shl, bits: 16 },
   { name: 'Pslld', opcode: Simd.i32x4_shl, bits: 32 },
   { name: 'Psllq', opcode: Simd.i64x2_shl, bits: 64 },
@@ -38,27 +39,30 @@ function byImmediate({ opcode, bits, arithmetic }: Shift): Lower {
   };
 }
 
-/** The count is the operand's whole lower half; wasm shifts would take it modulo the lane. */
-function byVector({ opcode, bits, arithmetic }: Shift): Lower {
+/** Pushes `a` shifted by `count` (both locals, the count 64 bits), which wasm's shifts would take modulo the lane. */
+export function shiftBy(e: Emitter, { opcode, bits, arithmetic }: Shift, a: number, count: number): void {
+  const { c } = e;
+  const inRange = () => c.get(count).i64(bits).op(Op.i64_lt_u);
+  if (arithmetic) {
+    c.get(a)
+      .get(count)
+      .i64(bits - 1);
+    inRange();
+    c.op(Op.select).op(Op.i32_wrap_i64).simd(opcode);
+  } else {
+    c.get(a).get(count).op(Op.i32_wrap_i64).simd(opcode).v128(0n, 0n);
+    inRange();
+    c.op(Op.select);
+  }
+}
+
+/** The count is the operand's whole lower half. */
+function byVector(shift: Shift): Lower {
   return (e, insn) => {
-    const { c } = e;
     vector(e, insn, 1);
-    c.simdLane(Simd.i64x2_extract_lane, 0);
+    e.c.simdLane(Simd.i64x2_extract_lane, 0);
     const count = e.toTemp(Type.i64);
-    const a = e.xmm(xmmNumber(insn, 0));
-    const inRange = () => c.get(count).i64(bits).op(Op.i64_lt_u);
-    if (arithmetic) {
-      c.get(a)
-        .get(count)
-        .i64(bits - 1);
-      inRange();
-      c.op(Op.select).op(Op.i32_wrap_i64).simd(opcode);
-    } else {
-      c.get(a).get(count).op(Op.i32_wrap_i64).simd(opcode);
-      c.v128(0n, 0n);
-      inRange();
-      c.op(Op.select);
-    }
+    shiftBy(e, shift, e.xmm(xmmNumber(insn, 0)), count);
     setXmm(e, insn);
   };
 }

@@ -1,7 +1,7 @@
 import { Code } from '../../wasm/code.js';
 import { Atomic, Op, Type } from '../../wasm/opcodes.js';
 import { Simd } from '../../wasm/simd.js';
-import { Form, FormTable, HASH_FACTOR, HASH_SHIFT, Read, TrieEntry } from './forms.js';
+import { Form, FormTable, HASH_FACTOR, HASH_SHIFT, Read, TrieEntry } from './form-layout.js';
 import { ThreadedBlock, ThreadedInsn } from './layout.js';
 
 /** Why `write` came to an end. */

@@ -1,62 +1,12 @@
 import { Memory } from '../../memory/memory.js';
-import { alignUp, struct } from '../../memory/struct.js';
+import { alignUp } from '../../memory/struct.js';
 import { flowOf, FlowControl } from '../flow-control.js';
 import { type Constants, InsnDecoder, MAX_INSN } from '../insn.js';
 import { constantsOf } from '../template.js';
-import type { HandlerIndex } from './handlers.js';
+import { Form, FormTable, HASH_FACTOR, HASH_SHIFT, Read, TrieEntry, trieKey } from './form-layout.js';
+import type { HandlerIndex } from './handler-index.js';
 import { writeInsn } from './insn-writer.js';
 import { ThreadedInsn } from './layout.js';
-
-/**
- * Forms: instructions but for their addresses and constants, as ThreadedInsn with those left to be filled in. What bytes in front of its
- * constants an instruction begins with tells its form. `npm run build` makes a table of the commonest; the machine's CPUs share it, and
- * code that consists of them becomes threaded code without being decoded (`block-writer.ts`).
- *
- * The table holds no pointers, so that it can be read from a file: FormTable, TrieEntry[], Form[].
- */
-export const FormTable = struct({
-  /** Number of trie entries (a power of two) less 1, and where the forms begin in the table. */
-  mask: 'i32',
-  forms: 'i32',
-});
-
-/** An edge of the trie over instructions' bytes, in a hash table with linear probing. */
-export const TrieEntry = struct({
-  /** `trieKey`; 0 for an empty entry. */
-  key: 'i32',
-  /** The next node; at the last byte before the constants the complement of the form's number. */
-  value: 'i32',
-});
-
-export const Form = struct({
-  /** The ThreadedInsn of one such instruction. */
-  image: ['v128', ThreadedInsn.size / 16],
-  /** Bytes of the instruction. */
-  length: 'u8',
-  /** Where in it a displacement and an immediate or a branch's distance are, and how they are read: a Read. */
-  displacementOffset: 'u8',
-  displacementRead: 'u8',
-  immediateOffset: 'u8',
-  immediateRead: 'u8',
-  /** 1 if the displacement counts from the next instruction. */
-  relative: 'u8',
-  /** 1 if the immediate is a branch's distance. */
-  branch: 'u8',
-  /** 1 if the instruction ends its block; and if its target is a value. */
-  ends: 'u8',
-  indirect: 'u8',
-});
-
-/** How a constant is read. */
-export const Read = {
-  none: 0,
-  signed8: 1,
-  unsigned8: 2,
-  unsigned16: 3,
-  signed32: 4,
-  unsigned32: 5,
-  all64: 6,
-} as const;
 
 function readOf(size: number, signed: boolean): number | null {
   if (size === 0) return Read.none;
@@ -65,15 +15,6 @@ function readOf(size: number, signed: boolean): number | null {
   if (size === 8) return Read.all64;
   return size === 2 && !signed ? Read.unsigned16 : null;
 }
-
-/** Trie key of a byte behind a node; the root is node 0. */
-export function trieKey(node: number, byte: number): number {
-  return 256 * node + byte + 1;
-}
-
-/** A key's place in the table is `key * HASH_FACTOR >>> HASH_SHIFT`, modulo the number of entries. */
-export const HASH_FACTOR = 0x9e3779b1 | 0;
-export const HASH_SHIFT = 15;
 
 /** The trie is at most half full. */
 const ROOM = 2;

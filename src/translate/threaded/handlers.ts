@@ -7,8 +7,9 @@ import type { Insn } from '../insn.js';
 import { rowOf } from '../table.js';
 import { writeBody } from './block-writer.js';
 import { HandlerEmitter } from './handler-emitter.js';
+import { findHandler, type Handler, overlap } from './handler-index.js';
 import { Step, TARGETS_NOTED, ThreadedBlock, ThreadedInsn } from './layout.js';
-import { isThreadable, representative, shapeKey, type Variant, VARIANTS, virtualRegisters } from './shape.js';
+import { isThreadable, representative, shapeKey, VARIANTS, virtualRegisters } from './shape.js';
 
 /** What the handlers' module exports. */
 export interface HandlerExports {
@@ -19,16 +20,6 @@ export interface HandlerExports {
   /** See `writeBody`. */
   write(block: number, pointer: number, room: number, mask: number, most: number, table: number): number;
 }
-
-/** One handler: where it is in the handlers' table, and which of the processor's registers no virtual one may be. */
-export interface Handler {
-  readonly index: number;
-  readonly fixedGprs: number;
-  readonly fixedXmms: number;
-}
-
-/** Handlers by shape. */
-export type HandlerIndex = ReadonlyMap<string, Handler>;
 
 /** A built module of handlers; `index` can be written as JSON. */
 export interface HandlerModule {
@@ -90,27 +81,6 @@ export class HandlerBuilder {
     m.export('write', m.func(six, [Type.i32], writeBody()));
     return { bytes: m.finish(), index: [...this.index] };
   }
-}
-
-/** Whether a virtual register is one of those that the lowering uses by their own numbers. */
-function overlap(registers: ReturnType<typeof virtualRegisters>, gprs: number, xmms: number): boolean {
-  return registers.gpr.some((num) => (gprs >> num) & 1) || registers.xmm.some((num) => (xmms >> num) & 1);
-}
-
-/** The handler of an instruction, and the variant it leaves open; null if there is none. */
-export function findHandler(
-  index: HandlerIndex,
-  insn: Insn,
-  registers: ReturnType<typeof virtualRegisters>,
-): { handler: Handler; variant: Variant } | null {
-  if (!isThreadable(insn)) return null;
-  for (const variant of VARIANTS) {
-    const handler = index.get(shapeKey(insn, variant, registers));
-    if (!handler) continue;
-    if (variant.registers && overlap(registers, handler.fixedGprs, handler.fixedXmms)) continue;
-    return { handler, variant };
-  }
-  return null;
 }
 
 function goOn(): Uint8Array {

@@ -1,7 +1,7 @@
 import { CpuState } from '../../cpu/state.js';
 import type { Memory } from '../../memory/memory.js';
 import type { Insn } from '../insn.js';
-import { findHandler, type HandlerIndex } from './handlers.js';
+import { findHandler, type HandlerIndex } from './handler-index.js';
 import { ThreadedInsn } from './layout.js';
 import { registerOffsets, type Variant, virtualRegisters } from './shape.js';
 

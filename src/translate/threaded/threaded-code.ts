@@ -4,7 +4,8 @@ import { flowOf, FlowControl } from '../flow-control.js';
 import { pieces, type SourceBytes } from '../code-cache.js';
 import { type Insn, MAX_INSN } from '../insn.js';
 import { Written, WRITTEN_LENGTH } from './block-writer.js';
-import { GO_ON, type HandlerExports, type HandlerIndex } from './handlers.js';
+import type { HandlerIndex } from './handler-index.js';
+import { GO_ON, type HandlerExports } from './handlers.js';
 import { writeInsn } from './insn-writer.js';
 import { TARGETS_NOTED, ThreadedBlock, ThreadedInsn } from './layout.js';
 
