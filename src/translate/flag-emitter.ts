@@ -34,14 +34,14 @@ export abstract class FlagEmitter {
   static readonly CPU = 0;
 
   readonly c: Code;
-  private readonly ccDst: number;
-  private readonly ccSrc: number;
+  protected readonly ccDst: number;
+  protected readonly ccSrc: number;
   private readonly ccSrc2: number;
   private readonly ccOver: number;
   /** Whether ccSrc2, which few operations have, is read or set at all; and ccOver. */
   src2Used = false;
   overUsed = false;
-  private readonly ccOpLocal: number;
+  protected readonly ccOpLocal: number;
   /** Operands and result of the last flag-setting instruction, as long as `cc` says that they are known. */
   private readonly known = { a32: 0, b32: 0, r32: 0, a64: 0, b64: 0, r64: 0 };
 
@@ -217,7 +217,8 @@ export abstract class FlagEmitter {
     c.op(Op.i64_extend_i32_u).end();
   }
 
-  private computedCondition(cc: number): void {
+  /** Pushes 1 if the condition holds of whatever the locals of the lazy flags say, else 0 (i32). */
+  protected computedCondition(cc: number): void {
     const c = this.c;
     this.flagBits();
     const base = cc & ~1;

@@ -125,5 +125,5 @@ it('an instruction across the end of a page is decoded, and what is not noted as
   expect(calls).toEqual([`mark ${PAGE_SIZE - 4} 3`, `fetch ${PAGE_SIZE - 1}`]);
   expect(written).toMatchObject({ count: 1, end: CODE + PAGE_SIZE - 1 });
   const { block } = written as { block: number };
-  expect(memory.loadNumber(block + ThreadedBlock.size + ThreadedInsn.imm)).toBe(5);
+  expect(memory.loadNumber(block + ThreadedBlock.size + ThreadedInsn.value)).toBe(5);
 });

@@ -1,6 +1,5 @@
 import { Code } from '../../wasm/code.js';
 import { Atomic, Op, Type } from '../../wasm/opcodes.js';
-import { Simd } from '../../wasm/simd.js';
 import { Form, FormTable, HASH_FACTOR, HASH_SHIFT, Read, TrieEntry } from './form-layout.js';
 import { ThreadedBlock, ThreadedInsn } from './layout.js';
 
@@ -24,7 +23,7 @@ const GRANULE_SHIFT = 7;
 /**
  * write(block, pointer, room, mask, most, table) -> Written: appends instructions to a ThreadedBlock as long as their forms are in the table.
  * `pointer` is that of the first one's bytes, of which `room` are left in the page; `mask` is the pointer of its frame's codeMask. The
- * block's `ip`, `count` and `length` say how far it has come, and are kept.
+ * block's `ip`, `count` and `length` say how far it has come, and are kept; its `targets` becomes 1 if there is to be room for some.
  */
 export function writeBody(): Uint8Array {
   const [block, pointer, room, mask, most, table] = [0, 1, 2, 3, 4, 5];
@@ -44,7 +43,7 @@ export function writeBody(): Uint8Array {
   const next = c.local(Type.i64);
 
   c.get(block).mem(Op.i32_load, ThreadedBlock.count).tee(count);
-  c.i32(Math.log2(ThreadedInsn.size)).op(Op.i32_shl).get(block).op(Op.i32_add);
+  c.i32(ThreadedInsn.size).op(Op.i32_mul).get(block).op(Op.i32_add);
   c.i32(ThreadedBlock.size).op(Op.i32_add).set(at);
   c.get(block).mem(Op.i64_load, ThreadedBlock.ip);
   c.get(block).mem(Op.i64_load32_u, ThreadedBlock.length).op(Op.i64_add).set(ip);
@@ -94,14 +93,13 @@ export function writeBody(): Uint8Array {
   c.get(mask).atomic(Atomic.i32_load, 2).get(bits).op(Op.i32_and).op(Op.i32_ne);
   c.if().get(length).i32(WRITTEN_LENGTH).op(Op.i32_shl).i32(Written.unmarked).op(Op.i32_or).ret().end();
 
-  for (let i = 0; i < ThreadedInsn.size; i += 16)
+  for (let i = 0; i < ThreadedInsn.size; i += 8)
     c.get(at)
       .get(form)
-      .simdMem(Simd.v128_load, Form.image + i)
-      .simdMem(Simd.v128_store, i);
+      .mem(Op.i64_load, Form.image + i)
+      .mem(Op.i64_store, i);
   c.get(at).get(ip).mem(Op.i64_store, ThreadedInsn.ip);
-  c.get(at).get(ip).get(length).op(Op.i64_extend_i32_u).op(Op.i64_add).tee(next);
-  c.mem(Op.i64_store, ThreadedInsn.next);
+  c.get(ip).get(length).op(Op.i64_extend_i32_u).op(Op.i64_add).set(next);
 
   const flag = (field: number) => c.get(form).mem(Op.i32_load8_u, field).if();
   const constant = (read: number, offset: number) => {
@@ -115,22 +113,17 @@ export function writeBody(): Uint8Array {
   c.op(Op.i64_add).mem(Op.i64_store, ThreadedInsn.disp);
   c.end();
   flag(Form.immediateRead);
-  flag(Form.branch);
   c.get(at);
   constant(Form.immediateRead, Form.immediateOffset);
-  c.get(next).op(Op.i64_add).mem(Op.i64_store, ThreadedInsn.target);
-  c.else();
-  c.get(at);
-  constant(Form.immediateRead, Form.immediateOffset);
-  c.mem(Op.i64_store, ThreadedInsn.imm);
-  c.end();
+  c.i64(0).get(next).get(form).mem(Op.i32_load8_u, Form.branch).op(Op.i32_eqz).op(Op.select);
+  c.op(Op.i64_add).mem(Op.i64_store, ThreadedInsn.value);
   c.end();
 
   c.get(block).get(count).i32(1).op(Op.i32_add).tee(count).mem(Op.i32_store, ThreadedBlock.count);
   c.get(block).get(block).mem(Op.i32_load, ThreadedBlock.length).get(length).op(Op.i32_add);
   c.mem(Op.i32_store, ThreadedBlock.length);
   flag(Form.ends);
-  c.get(block).get(form).mem(Op.i32_load8_u, Form.indirect).mem(Op.i32_store, ThreadedBlock.indirect);
+  c.get(block).get(form).mem(Op.i32_load8_u, Form.indirect).mem(Op.i32_store, ThreadedBlock.targets);
   c.i32(Written.ended).ret();
   c.end();
   c.get(at).i32(ThreadedInsn.size).op(Op.i32_add).set(at);

@@ -24,7 +24,7 @@ export const TrieEntry = struct({
 
 export const Form = struct({
   /** The ThreadedInsn of one such instruction. */
-  image: ['v128', ThreadedInsn.size / 16],
+  image: { bytes: ThreadedInsn.size, align: 8 },
   /** Bytes of the instruction. */
   length: 'u8',
   /** Where in it a displacement and an immediate or a branch's distance are, and how they are read: a Read. */

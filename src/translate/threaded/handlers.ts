@@ -8,7 +8,8 @@ import { rowOf } from '../table.js';
 import { writeBody } from './block-writer.js';
 import { HandlerEmitter } from './handler-emitter.js';
 import { findHandler, type Handler, overlap } from './handler-index.js';
-import { Step, TARGETS_NOTED, ThreadedBlock, ThreadedInsn } from './layout.js';
+import { NotedTargets, Step, TARGETS_NOTED, ThreadedBlock, ThreadedInsn } from './layout.js';
+import { nextAddress } from './next-address.js';
 import { isThreadable, representative, shapeKey, VARIANTS, virtualRegisters } from './shape.js';
 
 /** What the handlers' module exports. */
@@ -85,7 +86,9 @@ export class HandlerBuilder {
 
 function goOn(): Uint8Array {
   const c = new Code(2);
-  c.get(0).get(1).mem(Op.i64_load, ThreadedInsn.next).mem(Op.i64_store, CpuState.rip);
+  c.get(0);
+  nextAddress(c, 1);
+  c.mem(Op.i64_store, CpuState.rip);
   c.i32(Step.jump);
   return c.finish();
 }
@@ -100,7 +103,7 @@ function uncount(c: Code, cpu: number, block: number, insn: number): void {
   c.get(cpu).get(cpu).mem(Op.i32_load, CpuState.budget);
   c.get(block).mem(Op.i32_load, ThreadedBlock.count).op(Op.i32_add);
   c.get(insn).get(block).op(Op.i32_sub).i32(ThreadedBlock.size).op(Op.i32_sub);
-  c.i32(Math.log2(ThreadedInsn.size)).op(Op.i32_shr_u).op(Op.i32_sub).mem(Op.i32_store, CpuState.budget);
+  c.i32(ThreadedInsn.size).op(Op.i32_div_u).op(Op.i32_sub).mem(Op.i32_store, CpuState.budget);
 }
 
 /**
@@ -149,21 +152,26 @@ function interpretBody(table: number, handler: number, region: number): Uint8Arr
   c.mem(Op.i32_store, CpuState.budget);
   c.get(at).tee(block).i32(ThreadedBlock.size).op(Op.i32_add).set(at);
   const insns = c.loop();
-  c.get(cpu).get(at).get(at).mem(Op.i32_load, ThreadedInsn.handler).callIndirect(handler, table).tee(step);
+  c.get(cpu)
+    .get(at)
+    .get(at)
+    .mem(Op.i32_load16_u, ThreadedInsn.handler)
+    .callIndirect(handler, table)
+    .tee(step);
   c.op(Op.i32_eqz);
   c.if().get(at).i32(ThreadedInsn.size).op(Op.i32_add).set(at).br(insns).end();
   c.get(step).i32(Step.jump).op(Op.i32_eq);
   c.if();
-  c.get(block).mem(Op.i32_load, ThreadedBlock.indirect).op(Op.i32_eqz).brIf(blocks);
-  c.get(block).mem(Op.i32_load, ThreadedBlock.seen).tee(step);
+  c.get(block).mem(Op.i32_load, ThreadedBlock.targets).tee(block).op(Op.i32_eqz).brIf(blocks);
+  c.get(block).mem(Op.i32_load, NotedTargets.seen).tee(step);
   c.i32(TARGETS_NOTED - 1)
     .op(Op.i32_and)
     .i32(3)
     .op(Op.i32_shl)
     .get(block)
     .op(Op.i32_add);
-  c.get(cpu).mem(Op.i64_load, CpuState.rip).mem(Op.i64_store, ThreadedBlock.targets);
-  c.get(block).get(step).i32(1).op(Op.i32_add).mem(Op.i32_store, ThreadedBlock.seen);
+  c.get(cpu).mem(Op.i64_load, CpuState.rip).mem(Op.i64_store, NotedTargets.targets);
+  c.get(block).get(step).i32(1).op(Op.i32_add).mem(Op.i32_store, NotedTargets.seen);
   c.br(blocks);
   c.end();
   c.get(step).i32(Step.left).op(Op.i32_eq);
@@ -190,7 +198,7 @@ function singleBody(table: number, handler: number): Uint8Array {
   c.get(cpu)
     .get(insn)
     .get(insn)
-    .mem(Op.i32_load, ThreadedInsn.handler)
+    .mem(Op.i32_load16_u, ThreadedInsn.handler)
     .callIndirect(handler, table)
     .tee(step);
   c.i32(Step.left).op(Op.i32_ge_u);
@@ -203,7 +211,9 @@ function singleBody(table: number, handler: number): Uint8Array {
   c.get(cpu).mem(Op.i32_load, CpuState.exit).ret();
   c.end();
   c.get(step).op(Op.i32_eqz);
-  c.if().get(cpu).get(insn).mem(Op.i64_load, ThreadedInsn.next).mem(Op.i64_store, CpuState.rip).end();
+  c.if().get(cpu);
+  nextAddress(c, insn);
+  c.mem(Op.i64_store, CpuState.rip).end();
   c.i32(Exit.next);
   return c.finish();
 }

@@ -11,7 +11,7 @@ import { registerOffsets, type Variant, virtualRegisters } from './shape.js';
  * @returns what its handler leaves open; null if there is no handler for it, and then nothing is written
  */
 export function writeInsn(memory: Memory, at: number, insn: Insn, index: HandlerIndex): Variant | null {
-  const { u16, u64 } = memory;
+  const { u8, u16, u64 } = memory;
   const virtual = virtualRegisters(insn);
   const found = findHandler(index, insn, virtual);
   if (!found) return null;
@@ -19,12 +19,12 @@ export function writeInsn(memory: Memory, at: number, insn: Insn, index: Handler
   const store64 = (field: number, value: number | bigint) => {
     u64[(at + field) >>> 3] = BigInt.asUintN(64, BigInt(value));
   };
-  memory.store32(at + ThreadedInsn.handler, handler.index);
+  u16[(at + ThreadedInsn.handler) >>> 1] = handler.index;
+  u8[at + ThreadedInsn.length] = insn.next - insn.ip;
   memory.storeNumber(at + ThreadedInsn.ip, insn.ip);
-  memory.storeNumber(at + ThreadedInsn.next, insn.next);
   for (const op of insn.ops) {
-    if (op.kind === 'branch') memory.storeNumber(at + ThreadedInsn.target, op.target);
-    else if (op.kind === 'imm') store64(ThreadedInsn.imm, op.value);
+    if (op.kind === 'branch') memory.storeNumber(at + ThreadedInsn.value, op.target);
+    else if (op.kind === 'imm') store64(ThreadedInsn.value, op.value);
   }
   const { mem } = insn;
   if (mem) {
@@ -32,7 +32,7 @@ export function writeInsn(memory: Memory, at: number, insn: Insn, index: Handler
     store64(ThreadedInsn.disp, mem.disp);
     u16[(at + ThreadedInsn.base) >>> 1] = offset(mem.base);
     u16[(at + ThreadedInsn.index) >>> 1] = offset(mem.index);
-    memory.store32(at + ThreadedInsn.shift, Math.log2(mem.scale));
+    u8[at + ThreadedInsn.shift] = Math.log2(mem.scale);
   }
   if (variant.registers) {
     registerOffsets(virtual).forEach((offset, i) => {

@@ -14,20 +14,19 @@ export const REGISTER_OPERANDS = 4;
 /** One decoded instruction. */
 export const ThreadedInsn = struct({
   /** Index in the handlers' table. */
-  handler: 'i32',
+  handler: 'u16',
+  /** Bytes of the instruction: the next one begins at `ip + length`. */
+  length: 'u8',
   /** Of the memory operand's index. */
-  shift: 'i32',
-  /** Addresses of the instruction, the one behind it, and the one it jumps to. */
-  ip: 'u64',
-  next: 'u64',
-  target: 'u64',
-  /** Immediate operand, sign-extended. */
-  imm: 'u64',
-  /** Memory operand: base + (index << shift) + displacement. */
-  disp: 'u64',
+  shift: 'u8',
   /** Offsets in CpuState of base and index; CpuState.zero where there is none. */
   base: 'u16',
   index: 'u16',
+  ip: 'u64',
+  /** Memory operand: base + (index << shift) + displacement. */
+  disp: 'u64',
+  /** Immediate operand, sign-extended; or the address that a branch leads to. */
+  value: 'u64',
   /** Offsets in CpuState of the register operands, by virtual number. */
   registers: ['u16', REGISTER_OPERANDS],
 });
@@ -38,15 +37,19 @@ export const ThreadedBlock = struct({
   count: 'i32',
   /** Executions left until it should be translated to a region. */
   heat: 'i32',
-  /** 1 if it ends with a jump, call or return whose target is a value: the last ones are then noted. */
-  indirect: 'i32',
-  /** How many targets have been noted, modulo 2^32. */
-  seen: 'i32',
   /** Address and length of the code that it was made of, and pointer of a copy of that. */
   ip: 'u64',
   length: 'i32',
   source: 'i32',
-  /** The latest targets, in a ring. */
+  /** Pointer of the NotedTargets if it ends with a jump, call or return whose target is a value; otherwise 0. */
+  targets: 'i32',
+});
+
+/** Where an indirect jump has gone lately. */
+export const NotedTargets = struct({
+  /** How many there have been, modulo 2^32. */
+  seen: 'i32',
+  /** The latest, in a ring. */
   targets: ['u64', TARGETS_NOTED],
 });
 

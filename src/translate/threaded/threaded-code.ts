@@ -7,7 +7,7 @@ import { Written, WRITTEN_LENGTH } from './block-writer.js';
 import type { HandlerIndex } from './handler-index.js';
 import { GO_ON, type HandlerExports } from './handlers.js';
 import { writeInsn } from './insn-writer.js';
-import { TARGETS_NOTED, ThreadedBlock, ThreadedInsn } from './layout.js';
+import { NotedTargets, TARGETS_NOTED, ThreadedBlock, ThreadedInsn } from './layout.js';
 
 /** What a machine's CPUs execute threaded code with; can be posted to workers. */
 export interface Handlers {
@@ -49,7 +49,7 @@ const LONGEST_BLOCK = 32;
  * 15,000 to 480,000: sqlite, QuickJS and programs in Rust and Go take half of the processor time with 200,000, since most of their code is
  * lukewarm; loops lose a millisecond; a program of 170 hot regions loses a twentieth.
  */
-const HEAT = 200_000;
+const HEAT = 60_000;
 
 /** A block that has executed this part of its HEAT by the time another is translated is taken along. */
 const WARM = 1 / 16;
@@ -65,7 +65,11 @@ const ALIGNMENT = 64;
 
 /** Bytes of the largest block, with its copy of the code. */
 const LARGEST =
-  ThreadedBlock.size + (LONGEST_BLOCK + 1) * ThreadedInsn.size + LONGEST_BLOCK * MAX_INSN + ALIGNMENT;
+  ThreadedBlock.size +
+  (LONGEST_BLOCK + 1) * ThreadedInsn.size +
+  NotedTargets.size +
+  LONGEST_BLOCK * MAX_INSN +
+  ALIGNMENT;
 
 /** Executions of a block of `count` instructions until it is translated. */
 function executions(count: number): number {
@@ -89,7 +93,7 @@ export interface CodeSource {
  * blocks must be dropped at once (`reset`).
  */
 export class ThreadedCode {
-  /** Blocks that note the targets of the indirect jump at an address, with which they end. */
+  /** Pointers of the NotedTargets of the blocks that end with the indirect jump at an address. */
   private readonly noting = new Map<number, number[]>();
   /** Pointer of the machine's table of forms; 0 if it has none. */
   private readonly forms: number;
@@ -140,8 +144,7 @@ export class ThreadedCode {
     memory.storeNumber(block + ThreadedBlock.ip, entry);
     memory.store32(block + ThreadedBlock.count, 0);
     memory.store32(block + ThreadedBlock.length, 0);
-    memory.store32(block + ThreadedBlock.indirect, 0);
-    memory.store32(block + ThreadedBlock.seen, 0);
+    memory.store32(block + ThreadedBlock.targets, 0);
     const ended = this.append(block, source, most);
     if (ended === 'fault') return ended;
     const count = memory.load32(block + ThreadedBlock.count);
@@ -149,16 +152,20 @@ export class ThreadedCode {
     if (count === 0) return null;
     let at = block + ThreadedBlock.size + count * ThreadedInsn.size;
     if (!ended) {
-      memory.store32(at + ThreadedInsn.handler, GO_ON);
-      memory.storeNumber(at + ThreadedInsn.next, entry + length);
+      memory.u16[(at + ThreadedInsn.handler) >>> 1] = GO_ON;
+      memory.u8[at + ThreadedInsn.length] = 0;
+      memory.storeNumber(at + ThreadedInsn.ip, entry + length);
       at += ThreadedInsn.size;
     }
     memory.store32(block + ThreadedBlock.heat, executions(count) * PATIENCE ** rewritten);
-    memory.store32(block + ThreadedBlock.source, at);
-    if (memory.load32(block + ThreadedBlock.indirect)) {
+    if (memory.load32(block + ThreadedBlock.targets)) {
       const last = memory.loadAddress(at - ThreadedInsn.size + ThreadedInsn.ip);
-      this.noting.set(last, [block, ...(this.noting.get(last) ?? [])].slice(0, BLOCKS_ASKED));
+      memory.store32(block + ThreadedBlock.targets, at);
+      memory.store32(at + NotedTargets.seen, 0);
+      this.noting.set(last, [at, ...(this.noting.get(last) ?? [])].slice(0, BLOCKS_ASKED));
+      at += NotedTargets.size;
     }
+    memory.store32(block + ThreadedBlock.source, at);
     this.next = (at + length + ALIGNMENT - 1) & -ALIGNMENT;
     return { block, count, end: entry + length };
   }
@@ -190,7 +197,7 @@ export class ThreadedCode {
       memory.store32(block + ThreadedBlock.count, count + 1);
       memory.store32(block + ThreadedBlock.length, insn.next - entry);
       const { kind, indirect } = flowOf(insn);
-      memory.store32(block + ThreadedBlock.indirect, indirect ? 1 : 0);
+      memory.store32(block + ThreadedBlock.targets, indirect ? 1 : 0);
       if (kind !== FlowControl.next) return true;
     }
   }
@@ -216,11 +223,11 @@ export class ThreadedCode {
   targets(ip: number): { target: number; share: number }[] {
     const counts = new Map<number, number>();
     let all = 0;
-    for (const block of this.noting.get(ip) ?? []) {
-      const seen = Math.min(TARGETS_NOTED, this.memory.loadU32(block + ThreadedBlock.seen));
+    for (const noted of this.noting.get(ip) ?? []) {
+      const seen = Math.min(TARGETS_NOTED, this.memory.loadU32(noted + NotedTargets.seen));
       all += seen;
       for (let i = 0; i < seen; i++) {
-        const target = this.memory.loadNumber(block + ThreadedBlock.targets + 8 * i);
+        const target = this.memory.loadNumber(noted + NotedTargets.targets + 8 * i);
         counts.set(target, (counts.get(target) ?? 0) + 1);
       }
     }
