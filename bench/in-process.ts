@@ -1,7 +1,7 @@
 /** `npm run bench`: what single operations cost inside one process. */
 import { writeFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { benchmarks } from './in-process/index.js';
 import { type Benchmark, measure } from './in-process/measure.js';
 import { render } from './in-process/report.js';
@@ -34,11 +34,10 @@ const command = new Command('bench')
   .description(
     'Measures what single operations cost: memory, keys, system calls, switches, translation, boot.',
   )
-  .option(
-    '--only <names>',
-    'benchmarks, or beginnings of their names, separated by commas',
-    choose,
-    benchmarks,
+  .addOption(
+    new Option('--only <names>', 'benchmarks, or beginnings of their names, separated by commas')
+      .argParser(choose)
+      .default(benchmarks, 'all'),
   )
   .option('--time <ms>', 'time for each', milliseconds, 700)
   .option('--json <file>', 'where all figures go');

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { HostLoad } from '../src/observe/scale/host-load.js';
 import { compileAll, repositoryRoot } from './compile.js';
 import { judge, renderGoals } from './goals.js';
@@ -51,13 +51,19 @@ const command = new Command('bench:peers')
   .description(
     'Runs the same programs natively, in qemu-user, in Linux under qemu-system, and in Europa, in turn.',
   )
-  .option(
-    '--only <programs>',
-    `programs, separated by commas; ${SCALING}: how Europa scales`,
-    choose(PARTS, String),
-    PARTS,
+  .addOption(
+    new Option(
+      '--only <programs>',
+      `of ${PARTS.join(', ')}; separated by commas; ${SCALING}: how Europa scales`,
+    )
+      .argParser(choose(PARTS, String))
+      .default(PARTS, 'all'),
   )
-  .option('--peers <peers>', `of ${peerNames.join(',')}`, choose(peerNames, String), [...peerNames])
+  .addOption(
+    new Option('--peers <peers>', `of ${peerNames.join(', ')}; separated by commas`)
+      .argParser(choose(peerNames, String))
+      .default([...peerNames], 'all'),
+  )
   .option('--rounds <n>', 'rounds; the table shows medians', positive, 3)
   .option('--cpus <n>', 'CPUs of qemu-system and Europa', positive, 2)
   .option('--timeout <seconds>', 'limit for one program', positive, 120)

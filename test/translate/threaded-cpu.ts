@@ -3,7 +3,7 @@ import { loadHandlers } from '../../src/machine/handlers.js';
 import { MACHINE, Machine } from '../../src/memory/layout.js';
 import { PAGE_SIZE } from '../../src/memory/memory.js';
 import type { Engine } from '../../src/translate/engine.js';
-import { FORMS_ROOM } from '../../src/translate/threaded/threaded-code.js';
+import { FORMS_ROOM } from '../../src/translate/threaded/form-layout.js';
 import { CODE, STACK } from '../oracle/driver.js';
 import { EmulatorDriver } from '../oracle/emulator.js';
 

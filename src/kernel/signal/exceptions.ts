@@ -52,7 +52,8 @@ export function raiseException(k: KernelCpu, fault: FaultSignal | null): Deliver
       const addressAt = base + CpuState.faultAddress;
       errorCode = memory.load32(base + CpuState.errorCode) | PfError.user;
       // Whether something is mapped in the kernel's half is not for user eyes (set_signal_archinfo).
-      if (memory.loadNumber(addressAt) >= TASK_SIZE_MAX && emulated === Emulated.no) errorCode |= PfError.present;
+      if (memory.loadNumber(addressAt) >= TASK_SIZE_MAX && emulated === Emulated.no)
+        errorCode |= PfError.present;
       memory.copy64(signals + TaskSignals.faultAddress, addressAt);
       info = { signo: fault?.signal ?? Signal.SEGV, code: fault?.code ?? SiCode.SEGV_MAPERR, addressAt };
       if (info.code === SiCode.SEGV_PKUERR && info.signo === Signal.SEGV) info.pkey = fault?.pkey;

@@ -60,3 +60,6 @@ export function trieKey(node: number, byte: number): number {
 /** A key's place in the table is `key * HASH_FACTOR >>> HASH_SHIFT`, modulo the number of entries. */
 export const HASH_FACTOR = 0x9e3779b1 | 0;
 export const HASH_SHIFT = 15;
+
+/** Bytes that the code store begins with, for the table. */
+export const FORMS_ROOM = 5 << 18;

@@ -3,7 +3,16 @@ import { alignUp } from '../../memory/struct.js';
 import { flowOf, FlowControl } from '../flow-control.js';
 import { type Constants, InsnDecoder, MAX_INSN } from '../insn.js';
 import { constantsOf } from '../template.js';
-import { Form, FormTable, HASH_FACTOR, HASH_SHIFT, Read, TrieEntry, trieKey } from './form-layout.js';
+import {
+  Form,
+  FORMS_ROOM,
+  FormTable,
+  HASH_FACTOR,
+  HASH_SHIFT,
+  Read,
+  TrieEntry,
+  trieKey,
+} from './form-layout.js';
 import type { HandlerIndex } from './handler-index.js';
 import { writeInsn } from './insn-writer.js';
 import { ThreadedInsn } from './layout.js';
@@ -19,7 +28,10 @@ function readOf(size: number, signed: boolean): number | null {
 /** The trie is at most half full. */
 const ROOM = 2;
 
-/** Makes the table of the forms of instructions that begin with these bytes. Those that have none are left out. */
+/**
+ * Makes the table of the forms of instructions that begin with these bytes. Those that have none are left out.
+ * @throws Error if there are too many for FORMS_ROOM, or one begins with another
+ */
 export function formTable(prefixes: readonly Uint8Array[], index: HandlerIndex): Uint8Array<ArrayBuffer> {
   const decoder = new InsnDecoder();
   const memory = Memory.create(65536);
@@ -79,6 +91,7 @@ function write(edges: ReadonlyMap<number, number>, forms: readonly Uint8Array[])
   const entries = 2 ** Math.ceil(Math.log2(ROOM * Math.max(1, edges.size)));
   const start = alignUp(FormTable.size + entries * TrieEntry.size, 16);
   const bytes = new Uint8Array(start + forms.length * Form.size);
+  if (bytes.length > FORMS_ROOM) throw new Error(`${forms.length} forms are too many: FORMS_ROOM`);
   const words = new Int32Array(bytes.buffer);
   words[FormTable.mask >>> 2] = entries - 1;
   words[FormTable.forms >>> 2] = start;

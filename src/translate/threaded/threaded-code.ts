@@ -4,6 +4,7 @@ import { flowOf, FlowControl } from '../flow-control.js';
 import { pieces, type SourceBytes } from '../code-cache.js';
 import { type Insn, MAX_INSN } from '../insn.js';
 import { Written, WRITTEN_LENGTH } from './block-writer.js';
+import { FORMS_ROOM } from './form-layout.js';
 import type { HandlerIndex } from './handler-index.js';
 import { GO_ON, type HandlerExports } from './handlers.js';
 import { writeInsn } from './insn-writer.js';
@@ -18,9 +19,6 @@ export interface Handlers {
   forms(): Uint8Array | null;
 }
 
-/** Bytes of the code store, its first ones, for the table of forms. */
-export const FORMS_ROOM = 5 << 18;
-
 /** States of Machine.forms. */
 const Forms = { missing: 0, unfinished: 1, there: 2 } as const;
 
@@ -33,7 +31,7 @@ function sharedForms(memory: Memory, handlers: Handlers): number {
   const base = memory.loadU32(MACHINE + Machine.codeBase);
   if (Atomics.compareExchange(memory.i32, state, Forms.missing, Forms.unfinished) === Forms.missing) {
     const table = handlers.forms();
-    if (!table || table.length > FORMS_ROOM) return 0;
+    if (!table) return 0;
     memory.u8.set(table, base);
     Atomics.store(memory.i32, state, Forms.there);
   }
