@@ -5,8 +5,10 @@ import { handlerBytes } from '../machine/handlers.js';
 import { icedBytes, SMALL_ICED, smallIced, useIced } from '../translate/iced/library.js';
 import { InsnDecoder } from '../translate/insn.js';
 import { runtimeBytes } from '../translate/runtime.js';
+import { sseBytes } from '../translate/sse-runtime.js';
+import { x87Bytes } from '../translate/x87-runtime.js';
 import { KEEP_PLAIN } from '../wasm/v8.js';
-import { keepModule } from './kept-module.js';
+import { keepEmitted, keepModule } from './kept-module.js';
 import { compiledFile, packageFile } from './package-file.js';
 
 /**
@@ -39,7 +41,9 @@ function run(args: readonly string[], env: Record<string, string>): void {
 
 function keepModules(): void {
   keepModule('handlers', handlerBytes(), null);
-  keepModule('runtime', runtimeBytes(), null);
+  keepEmitted('runtime', runtimeBytes());
+  keepEmitted('sse', sseBytes());
+  keepEmitted('x87', x87Bytes());
   keepModule('iced', icedBytes(), (module) => {
     useIced(module);
     const decoder = new InsnDecoder();

@@ -3,7 +3,7 @@ import { CpuState } from '../cpu/state.js';
 import { Frame, MACHINE, Machine } from '../memory/layout.js';
 import { PAGE_SHIFT, PAGE_SIZE } from '../memory/memory.js';
 import { Access, addWalkFunctions } from '../mmu/walk.js';
-import { keptModule } from '../startup/kept-module.js';
+import { emittedModule } from '../startup/kept-module.js';
 import { Code } from '../wasm/code.js';
 import { ModuleWriter } from '../wasm/module.js';
 import { Op, Type } from '../wasm/opcodes.js';
@@ -25,7 +25,7 @@ let compiled: WebAssembly.Module | undefined;
 
 /** The runtime module, compiled once per worker. */
 export function runtimeModule(): WebAssembly.Module {
-  return (compiled ??= keptModule('runtime', runtimeBytes()));
+  return (compiled ??= emittedModule('runtime', runtimeBytes));
 }
 
 export function runtimeBytes(): Uint8Array<ArrayBuffer> {

@@ -1,5 +1,6 @@
 import { CpuState } from '../cpu/state.js';
 import type { Memory } from '../memory/memory.js';
+import { emittedModule } from '../startup/kept-module.js';
 import { Code, type Label } from '../wasm/code.js';
 import { ModuleWriter } from '../wasm/module.js';
 import { Op, Type } from '../wasm/opcodes.js';
@@ -23,11 +24,11 @@ let compiled: WebAssembly.Module | undefined;
 
 /** The helpers of SSE, for all CPUs of a memory. */
 export function sseHelpers(memory: Memory): WebAssembly.Exports {
-  compiled ??= new WebAssembly.Module(build());
+  compiled ??= emittedModule('sse', sseBytes);
   return new WebAssembly.Instance(compiled, { e: { m: memory.wasm, slow: sseSlow(memory) } }).exports;
 }
 
-function build(): Uint8Array<ArrayBuffer> {
+export function sseBytes(): Uint8Array<ArrayBuffer> {
   const m = new ModuleWriter();
   const slow = m.importFunc('e', 'slow', [i32, i32, i32], [i32]);
   m.importMemory('e', 'm');

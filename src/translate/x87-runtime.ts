@@ -1,6 +1,7 @@
 import { CpuState } from '../cpu/state.js';
 import { x87Helper, x87Operation } from '../cpu/x87-operations.js';
 import type { Memory } from '../memory/memory.js';
+import { emittedModule } from '../startup/kept-module.js';
 import { Code, type Label } from '../wasm/code.js';
 import { ModuleWriter } from '../wasm/module.js';
 import { Op, Type } from '../wasm/opcodes.js';
@@ -41,7 +42,7 @@ let compiled: WebAssembly.Module | undefined;
 
 /** The x87 helpers, for all CPUs of a memory: see HELPERS. */
 export function x87Helpers(memory: Memory): WebAssembly.Exports & { readonly x87: unknown } {
-  compiled ??= new WebAssembly.Module(build());
+  compiled ??= emittedModule('x87', x87Bytes);
   const x87 = x87Helper(memory);
   return { ...new WebAssembly.Instance(compiled, { e: { m: memory.wasm, x87 } }).exports, x87 };
 }
@@ -471,7 +472,7 @@ function signBody({ slow }: Functions): Uint8Array {
   return c.finish();
 }
 
-function build(): Uint8Array<ArrayBuffer> {
+export function x87Bytes(): Uint8Array<ArrayBuffer> {
   const m = new ModuleWriter();
   const slow = m.importFunc('e', 'x87', [i32, i32, i32, i32, i32], [i32]);
   m.importMemory('e', 'm');
