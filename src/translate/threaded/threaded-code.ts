@@ -24,7 +24,7 @@ const Forms = { missing: 0, unfinished: 1, there: 2 } as const;
 
 /**
  * Pointer of the machine's table of forms, which the first CPU that asks puts there; 0 if there is none. A CPU that asks while it is
- * being put there doesn't wait, and decodes.
+ * being put there doesn't wait, but decodes, and asks again for the next block.
  */
 function sharedForms(memory: Memory, handlers: Handlers): number {
   const state = (MACHINE + Machine.forms) >>> 2;
@@ -42,10 +42,10 @@ function sharedForms(memory: Memory, handlers: Handlers): number {
 const LONGEST_BLOCK = 32;
 
 /**
- * Instructions that a block executes before it is translated: about as long as threaded code takes for them, a region takes until it
- * runs, with V8's optimising compiler behind it. Whatever the program does, it then loses at most the half by either choice. Measured from
- * 15,000 to 480,000: sqlite, QuickJS and programs in Rust and Go take half of the processor time with 200,000, since most of their code is
- * lukewarm; loops lose a millisecond; a program of 170 hot regions loses a twentieth.
+ * Instructions that a block executes before it is translated. A region costs some 4 ms of processor time, V8's compilers included, in which
+ * threaded code executes 400,000. Measured from 15,000 to 480,000: programs of a few loops take the same time with all; sqlite, QuickJS, Lua and
+ * programs in Rust and Go, most of whose code is lukewarm, take a third less processor time with 60,000 than with 15,000, and nearly
+ * half with 200,000; a program of 170 regions that are all hot loses nothing with 60,000 and a fifth with 200,000.
  */
 const HEAT = 60_000;
 
@@ -93,8 +93,8 @@ export interface CodeSource {
 export class ThreadedCode {
   /** Pointers of the NotedTargets of the blocks that end with the indirect jump at an address. */
   private readonly noting = new Map<number, number[]>();
-  /** Pointer of the machine's table of forms; 0 if it has none. */
-  private readonly forms: number;
+  /** Pointer of the machine's table of forms; 0 as long as it has none. */
+  private forms = 0;
   private readonly start: number;
   private readonly end: number;
   private next: number;
@@ -106,7 +106,6 @@ export class ThreadedCode {
     private readonly handlers: Handlers,
     cpu: number,
   ) {
-    this.forms = sharedForms(memory, handlers);
     const base = memory.loadU32(MACHINE + Machine.codeBase) + FORMS_ROOM;
     const room = Math.max(0, memory.loadU32(MACHINE + Machine.codeEnd) - base);
     const share = Math.floor(room / memory.load32(MACHINE + Machine.cpuCount)) & -64;
@@ -170,7 +169,8 @@ export class ThreadedCode {
 
   /** Appends instructions to an empty block. @returns whether the last one ends it; 'fault' if the first cannot be fetched */
   private append(block: number, source: CodeSource, most: number): boolean | 'fault' {
-    const { memory, forms } = this;
+    const { memory } = this;
+    const forms = (this.forms ||= sharedForms(memory, this.handlers));
     const entry = memory.loadAddress(block + ThreadedBlock.ip);
     for (;;) {
       const ip = entry + memory.load32(block + ThreadedBlock.length);
