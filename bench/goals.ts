@@ -1,6 +1,7 @@
 /** What Europa is meant to reach, and whether a report shows it. */
 import Table from 'cli-table3';
-import { geometricMean, median, type Report } from './peer-report.js';
+import { median } from './median.js';
+import { geometricMean, type Report } from './peer-report.js';
 import type { PeerName } from './peer-runs.js';
 import { benchPrograms, type Kind } from './programs.js';
 import { comparisonName, DEBUG_CLEAR } from './scaling.js';

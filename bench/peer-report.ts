@@ -1,5 +1,6 @@
 /** Medians and ratios of the peer comparison, as data and as tables. */
 import Table from 'cli-table3';
+import { median } from './median.js';
 import { type PeerName, peerNames, type ProgramRun } from './peer-runs.js';
 import type { BenchProgram, Kind } from './programs.js';
 import type { Comparison } from './scaling.js';
@@ -40,13 +41,6 @@ export interface Report {
   otherLoad: readonly (number | null)[];
   /** How Europa scales; empty if that was not measured. */
   scaling: readonly Comparison[];
-}
-
-/** Middle value, or the mean of the two in the middle. */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
 export function geometricMean(values: readonly number[]): number {

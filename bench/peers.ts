@@ -19,7 +19,7 @@ const LOOK_MILLISECONDS = 500;
 /** Runs in Europa before the first round. */
 const UNMEASURED = 2;
 /** Seconds of each run that tells how Europa scales. */
-const SCALING_SECONDS = 1.5;
+const SCALING_SECONDS = 3;
 
 interface Options {
   only: string[];

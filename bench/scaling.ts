@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cacheFolder } from './compile.js';
+import { median } from './median.js';
 import { europaCli } from './peer-runs.js';
 
 /** Throughput of one thing over that of another, one ratio a round, both measured in that round. */
@@ -16,9 +17,12 @@ export interface ScalingOptions {
   readonly rounds: number;
   /** CPUs of the context-switch storm. */
   readonly cpus: number;
-  /** Seconds measured in each run. */
+  /** Seconds measured of each workload and CPU count in a round, in RUNS runs. */
   readonly seconds: number;
 }
+
+/** Runs of each in a round, of which the median counts: a host's speed changes within seconds when others use it. */
+const RUNS = 3;
 
 /** Workloads without anything shared, on 1, 2 and 8 CPUs. */
 const PRIVATE = ['compute', 'domain-switch'] as const;
@@ -65,12 +69,15 @@ async function scale(words: readonly string[], seconds: number): Promise<Map<str
   const folder = mkdtempSync(join(tmpdir(), 'europa-bench-'));
   const json = join(folder, 'scale.json');
   try {
-    const args = ['scale', ...words, '--runs', '1', '--seconds', String(seconds), '--json', json];
+    const each = String(seconds / RUNS);
+    const args = ['scale', ...words, '--runs', String(RUNS), '--seconds', each, '--json', json];
     await run(process.execPath, [europaCli, ...args]);
     const { results } = JSON.parse(readFileSync(json, 'utf8')) as {
       results: { name: string; rounds: number[][] }[];
     };
-    return new Map(results.map(({ name, rounds }) => [name, rounds[0]]));
+    return new Map(
+      results.map(({ name, rounds }) => [name, rounds[0].map((_, i) => median(rounds.map((run) => run[i])))]),
+    );
   } finally {
     rmSync(folder, { recursive: true });
   }
