@@ -107,7 +107,7 @@ static void retag_shootdown(void) {
  * takes the entry away while it changes it: then the page is not present.) The other mixture would be (read-write, denied key),
  * which no access can tell from the second state.
  */
-enum { ATOMIC_MS = 150, LEAST_ATOMIC_RETAGS = 12 };
+enum { ATOMIC_MS = 150, LEAST_ATOMIC_RETAGS = 12, MORE_ATOMIC_RETAGS = 2000 };
 static u64 attempts ALIGNED(CACHE_LINE);
 static u32 mixed ALIGNED(CACHE_LINE);
 
@@ -158,7 +158,7 @@ static void retag_atomic(void) {
   run_on(0);
   struct thread *writer = thread_start(write_on, (void *)(long)(cpu_count() > 1));
   u64 started = clock_nanoseconds(), retags = 0;
-  while ((time_left(started, ATOMIC_MS) || retags < (given.thorough ? MORE_RETAGS : LEAST_ATOMIC_RETAGS)) && !atomic_load(&mixed) && all_checked() &&
+  while ((time_left(started, ATOMIC_MS) || retags < (given.thorough ? MORE_ATOMIC_RETAGS : LEAST_ATOMIC_RETAGS)) && !atomic_load(&mixed) && all_checked() &&
          time_left(started, LONGEST_SEARCH_MS)) {
     /* The writer is in user mode, with the entry in its TLB, when the call begins; its fault is handled before the next one. */
     let_write(8);
