@@ -18,7 +18,7 @@ const PARTS = [...benchPrograms.map(({ name }) => name), SCALING];
 const LOOK_MILLISECONDS = 500;
 /** Runs in Europa before the first round. */
 const UNMEASURED = 2;
-/** Seconds of each run that tells how Europa scales. */
+/** Seconds measured of each workload in a round that tells how Europa scales. */
 const SCALING_SECONDS = 3;
 
 interface Options {

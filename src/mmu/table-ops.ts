@@ -5,6 +5,7 @@ import type { ModuleWriter } from '../wasm/module.js';
 import { Atomic, Misc, Op, Type } from '../wasm/opcodes.js';
 import { type FrameFunctions, frameEntry } from './frames.js';
 import { Pte, TABLE_FLAGS } from './pte.js';
+import { entryOffset, framePointer } from './walk.js';
 
 /**
  * Page tables in bulk, as WebAssembly functions: every entry is read and changed by one 64-bit atomic operation, and
@@ -28,21 +29,6 @@ const PRESENT_ACCESSED = Pte.present | Pte.accessed;
 /** An f64 parameter as an address; what is beyond 63 bits becomes the largest, which is no user address. */
 export function toAddress(c: Code, parameter: number, local: number): void {
   c.get(parameter).misc(Misc.i64_trunc_sat_f64_s).set(local);
-}
-
-/** Entry offset for `address` in the table of level `shift` (i32). */
-function entryOffset(c: Code, address: number, shift: number): void {
-  c.get(address)
-    .i64(shift - 3)
-    .op(Op.i64_shr_u)
-    .op(Op.i32_wrap_i64)
-    .i32(0xff8)
-    .op(Op.i32_and);
-}
-
-/** i64 entry on the stack → pointer of its frame or table. */
-function framePointer(c: Code): void {
-  c.op(Op.i32_wrap_i64).i32(-PAGE_SIZE).op(Op.i32_and);
 }
 
 /** slot(root, address: i64, create) → pointer of the leaf entry; 0 if there is no table for it (and no frame for one). */

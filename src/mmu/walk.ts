@@ -58,20 +58,34 @@ interface WalkLocals {
   readonly entry: number;
 }
 
+/** Entry offset for `address` in the table of level `shift` (i32). */
+export function entryOffset(c: Code, address: number, shift: number): void {
+  c.get(address)
+    .i64(shift - 3)
+    .op(Op.i64_shr_u)
+    .op(Op.i32_wrap_i64)
+    .i32(0xff8)
+    .op(Op.i32_and);
+}
+
+/** i64 entry on the stack → pointer of its frame or table. */
+export function framePointer(c: Code): void {
+  c.op(Op.i32_wrap_i64).i32(-PAGE_SIZE).op(Op.i32_and);
+}
+
 /** The way from the root in `table` down to a page's entry; to `fault` where an entry is not present. */
 export function descend(c: Code, { address, table, slot, entry }: WalkLocals, fault: Label): void {
   for (const shift of [39, 30, 21, 12]) {
     c.get(table);
-    c.get(address)
-      .i64(shift - 3)
-      .op(Op.i64_shr_u)
-      .op(Op.i32_wrap_i64)
-      .i32(0xff8)
-      .op(Op.i32_and);
+    entryOffset(c, address, shift);
     c.op(Op.i32_add).tee(slot);
     c.atomic(Atomic.i64_load, 3).tee(entry);
     c.op(Op.i32_wrap_i64).i32(Pte.present).op(Op.i32_and).op(Op.i32_eqz).brIf(fault);
-    if (shift > 12) c.get(entry).op(Op.i32_wrap_i64).i32(-PAGE_SIZE).op(Op.i32_and).set(table);
+    if (shift > 12) {
+      c.get(entry);
+      framePointer(c);
+      c.set(table);
+    }
   }
 }
 

@@ -27,6 +27,11 @@ const SMALL = 40;
 /** Index of the last entry of a jump cache. */
 const LAST_JUMP = JUMP_ENTRIES - 1;
 
+/** Pointer of the entry of a CPU's jump cache for an address. */
+function jumpEntry(base: number, rip: number): number {
+  return base + CpuState.jumps + (rip & LAST_JUMP) * JumpEntry.size;
+}
+
 /**
  * Bytes of the module of a loop that is optimised at once: V8 does so in two milliseconds or three, and would otherwise begin when
  * programs that consist of one such loop are half done. (Rejected: all regions; no program gained, and some lost.)
@@ -126,7 +131,7 @@ export class Engine {
   lookup(cpu: EngineCpu, rip: number): number {
     const region = this.cache.get(rip) ?? this.first(cpu, rip);
     if (!region) return 0;
-    const entry = cpu.base + CpuState.jumps + (rip % JUMP_ENTRIES) * JumpEntry.size;
+    const entry = jumpEntry(cpu.base, rip);
     this.memory.storeNumber(entry + JumpEntry.rip, rip);
     this.memory.store32(entry + JumpEntry.slot, region.slot);
     this.memory.store32(entry + JumpEntry.block, region.block);
@@ -358,10 +363,9 @@ export class Engine {
   /** Empties the jump caches' entries for one address. */
   private forgetJump(rip: number): void {
     for (const base of this.cpus.keys()) {
-      const index = rip & LAST_JUMP;
-      const address = base + CpuState.jumps + index * JumpEntry.size + JumpEntry.rip;
+      const address = jumpEntry(base, rip) + JumpEntry.rip;
       if (this.memory.loadNumber(address) === rip)
-        this.memory.storeNumber(address, index === LAST_JUMP ? 0 : -1);
+        this.memory.storeNumber(address, (rip & LAST_JUMP) === LAST_JUMP ? 0 : -1);
     }
   }
 

@@ -1,7 +1,8 @@
 import type { CpuHooks, GuestCpu } from '../cpu/guest-cpu.js';
 import { CpuState, Vector } from '../cpu/state.js';
-import { Frame, MACHINE, Machine } from '../memory/layout.js';
-import { type Memory, PAGE_SHIFT, PAGE_SIZE } from '../memory/memory.js';
+import { Frame } from '../memory/layout.js';
+import { type Memory, PAGE_SIZE } from '../memory/memory.js';
+import { frameTableEntry } from '../mmu/frames.js';
 import { Access } from '../mmu/walk.js';
 import { pieces, type SourceBytes } from './code-cache.js';
 import { disassemble } from './iced/library.js';
@@ -167,9 +168,7 @@ export class GuestCode {
 
   /** Pointer of the codeMask of the frame with a pointer. */
   private codeMask(pointer: number): number {
-    const { memory } = this;
-    const number = (pointer - memory.loadU32(MACHINE + Machine.framesBase)) >>> PAGE_SHIFT;
-    return memory.loadU32(MACHINE + Machine.frameTable) + number * Frame.size + Frame.codeMask;
+    return frameTableEntry(this.memory, (pointer & -PAGE_SIZE) >>> 0) + Frame.codeMask;
   }
 
   /** Pointers of the frames that pages are in. */
@@ -222,7 +221,7 @@ export class GuestCode {
     const pointer = this.codePointer(cpu, address);
     u8.set(saved, cpu.base + CpuState.vector);
     if (pointer === 0) return null;
-    const room = Math.min(15, PAGE_SIZE - (pointer & (PAGE_SIZE - 1)));
+    const room = Math.min(MAX_INSN, PAGE_SIZE - (pointer & (PAGE_SIZE - 1)));
     const bytes = u8.slice(pointer, pointer + room);
     const insn = this.decoder.decode(bytes, address);
     const length = insn ? Math.min(insn.next - address, room) : Math.min(room, 8);

@@ -1,4 +1,5 @@
 import { type Constants, type Insn, type InsnDecoder, type Operand, small } from './insn.js';
+import { PrefixTrie } from './prefix-trie.js';
 
 /**
  * An instruction without its address, displacement and immediate: what the bytes before those decide, so that another with the same
@@ -86,52 +87,26 @@ const HIGHEST = 2 ** 47;
 
 /** Finds templates by an instruction's first bytes. */
 export class Templates {
-  /**
-   * A trie: by `256 * node + byte` the next node, or, at the last byte before the constants, the complement of an index of `all`. The
-   * root is node 0.
-   */
-  private readonly trie = new Map<number, number>();
+  private readonly trie = new PrefixTrie();
   private readonly all: Template[] = [];
-  private nodes = 1;
 
   /** The template of the instruction in the `room` bytes at an index; null if there is none, or if it is longer than that. */
   find(u8: Uint8Array, at: number, room: number, ip: number): Template | null {
     if (ip >= HIGHEST) return null;
-    let node = 0;
-    for (let i = 0; i < room; i++) {
-      const next = this.trie.get(256 * node + u8[at + i]);
-      if (next === undefined) return null;
-      if (next < 0) {
-        const template = this.all[~next];
-        return template.length <= room ? template : null;
-      }
-      node = next;
-    }
-    return null;
+    const index = this.trie.find(u8, at, room);
+    if (index < 0) return null;
+    const template = this.all[index];
+    return template.length <= room ? template : null;
   }
 
   /** Keeps the template of an instruction that `decoder` has decoded just now, of these bytes, if it has one. */
   learn(decoder: InsnDecoder, insn: Insn, bytes: Uint8Array): void {
     const constants = constantsOf(decoder, insn);
     if (!constants) return;
-    const { first } = constants;
-    if (this.all.length >= KEPT) this.forget();
-    let node = 0;
-    for (let i = 0; i < first - 1; i++) {
-      const key = 256 * node + bytes[i];
-      const next = this.trie.get(key) ?? this.nodes++;
-      if (next < 0) return;
-      this.trie.set(key, next);
-      node = next;
+    if (this.all.length >= KEPT) {
+      this.trie.clear();
+      this.all.length = 0;
     }
-    const last = 256 * node + bytes[first - 1];
-    if (this.trie.has(last)) return;
-    this.trie.set(last, ~(this.all.push(new Template(insn, constants)) - 1));
-  }
-
-  private forget(): void {
-    this.trie.clear();
-    this.all.length = 0;
-    this.nodes = 1;
+    if (this.trie.add(bytes, constants.first, this.all.length)) this.all.push(new Template(insn, constants));
   }
 }

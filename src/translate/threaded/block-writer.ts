@@ -1,6 +1,6 @@
 import { Code } from '../../wasm/code.js';
 import { Atomic, Op, Type } from '../../wasm/opcodes.js';
-import { Form, FormTable, HASH_FACTOR, HASH_SHIFT, Read, TrieEntry } from './form-layout.js';
+import { Form, FormTable, HASH_FACTOR, HASH_SHIFT, KEY_OFFSET, Read, TrieEntry } from './form-layout.js';
 import { ThreadedBlock, ThreadedInsn } from './layout.js';
 
 /** Why `write` came to an end. */
@@ -57,7 +57,7 @@ export function writeBody(): Uint8Array {
   c.get(index).get(room).op(Op.i32_ge_u).if().i32(Written.unknown).ret().end();
   c.get(node).i32(8).op(Op.i32_shl);
   c.get(pointer).get(index).op(Op.i32_add).mem(Op.i32_load8_u);
-  c.op(Op.i32_add).i32(1).op(Op.i32_add).tee(key);
+  c.op(Op.i32_add).i32(KEY_OFFSET).op(Op.i32_add).tee(key);
   c.i32(HASH_FACTOR).op(Op.i32_mul).i32(HASH_SHIFT).op(Op.i32_shr_u).set(slot);
   const probe = c.loop();
   c.get(slot).get(table).mem(Op.i32_load, FormTable.mask).op(Op.i32_and);
@@ -102,22 +102,18 @@ export function writeBody(): Uint8Array {
   c.get(ip).get(length).op(Op.i64_extend_i32_u).op(Op.i64_add).set(next);
 
   const flag = (field: number) => c.get(form).mem(Op.i32_load8_u, field).if();
-  const constant = (read: number, offset: number) => {
+  /** Fills a constant in; with the next instruction's address added if the form's field `relative` says so. */
+  const fill = (read: number, offset: number, relative: number, field: number) => {
+    flag(read);
+    c.get(at);
     c.get(pointer).get(form).mem(Op.i32_load8_u, offset).op(Op.i32_add);
     readConstant(c, form, read);
+    c.i64(0).get(next).get(form).mem(Op.i32_load8_u, relative).op(Op.i32_eqz).op(Op.select);
+    c.op(Op.i64_add).mem(Op.i64_store, field);
+    c.end();
   };
-  flag(Form.displacementRead);
-  c.get(at);
-  constant(Form.displacementRead, Form.displacementOffset);
-  c.i64(0).get(next).get(form).mem(Op.i32_load8_u, Form.relative).op(Op.i32_eqz).op(Op.select);
-  c.op(Op.i64_add).mem(Op.i64_store, ThreadedInsn.disp);
-  c.end();
-  flag(Form.immediateRead);
-  c.get(at);
-  constant(Form.immediateRead, Form.immediateOffset);
-  c.i64(0).get(next).get(form).mem(Op.i32_load8_u, Form.branch).op(Op.i32_eqz).op(Op.select);
-  c.op(Op.i64_add).mem(Op.i64_store, ThreadedInsn.value);
-  c.end();
+  fill(Form.displacementRead, Form.displacementOffset, Form.relative, ThreadedInsn.disp);
+  fill(Form.immediateRead, Form.immediateOffset, Form.branch, ThreadedInsn.value);
 
   c.get(block).get(count).i32(1).op(Op.i32_add).tee(count).mem(Op.i32_store, ThreadedBlock.count);
   c.get(block).get(block).mem(Op.i32_load, ThreadedBlock.length).get(length).op(Op.i32_add);

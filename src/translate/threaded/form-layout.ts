@@ -14,9 +14,9 @@ export const FormTable = struct({
   forms: 'i32',
 });
 
-/** An edge of the trie over instructions' bytes, in a hash table with linear probing. */
+/** An edge of a PrefixTrie, in a hash table with linear probing. */
 export const TrieEntry = struct({
-  /** `trieKey`; 0 for an empty entry. */
+  /** The edge's key + KEY_OFFSET; 0 for an empty entry. */
   key: 'i32',
   /** The next node; at the last byte before the constants the complement of the form's number. */
   value: 'i32',
@@ -52,10 +52,8 @@ export const Read = {
   all64: 6,
 } as const;
 
-/** Trie key of a byte behind a node; the root is node 0. */
-export function trieKey(node: number, byte: number): number {
-  return 256 * node + byte + 1;
-}
+/** What is added to a PrefixTrie's key, so that none is 0. */
+export const KEY_OFFSET = 1;
 
 /** A key's place in the table is `key * HASH_FACTOR >>> HASH_SHIFT`, modulo the number of entries. */
 export const HASH_FACTOR = 0x9e3779b1 | 0;

@@ -1,7 +1,8 @@
 import { Memory } from '../../memory/memory.js';
 import { alignUp } from '../../memory/struct.js';
 import { flowOf, FlowControl } from '../flow-control.js';
-import { type Constants, InsnDecoder, MAX_INSN } from '../insn.js';
+import { type Constants, type Insn, InsnDecoder, MAX_INSN } from '../insn.js';
+import { PrefixTrie } from '../prefix-trie.js';
 import { constantsOf } from '../template.js';
 import {
   Form,
@@ -9,9 +10,9 @@ import {
   FormTable,
   HASH_FACTOR,
   HASH_SHIFT,
+  KEY_OFFSET,
   Read,
   TrieEntry,
-  trieKey,
 } from './form-layout.js';
 import type { HandlerIndex } from './handler-index.js';
 import { writeInsn } from './insn-writer.js';
@@ -36,9 +37,8 @@ export function formTable(prefixes: readonly Uint8Array[], index: HandlerIndex):
   const decoder = new InsnDecoder();
   const memory = Memory.create(65536);
   const scratch = ThreadedInsn.size;
-  const edges = new Map<number, number>();
+  const trie = new PrefixTrie();
   const forms: Uint8Array[] = [];
-  let nodes = 1;
   for (const prefix of prefixes) {
     const bytes = new Uint8Array(MAX_INSN);
     bytes.set(prefix);
@@ -49,28 +49,16 @@ export function formTable(prefixes: readonly Uint8Array[], index: HandlerIndex):
     const variant = writeInsn(memory, scratch, insn, index);
     if (!variant || (constants.immediateSize > 0 && !variant.immediate)) continue;
     const image = memory.u8.slice(scratch, scratch + ThreadedInsn.size);
-    const form = formOf(image, insn.next - insn.ip, constants);
+    const form = formOf(insn, image, constants);
     if (!form) continue;
-    const branch = insn.ops.some((op) => op.kind === 'branch');
-    const { kind, indirect } = flowOf(insn);
-    form[Form.branch] = branch ? 1 : 0;
-    form[Form.ends] = kind === FlowControl.next ? 0 : 1;
-    form[Form.indirect] = indirect ? 1 : 0;
-    let node = 0;
-    for (const byte of prefix.subarray(0, -1)) {
-      const key = trieKey(node, byte);
-      if (!edges.has(key)) edges.set(key, nodes++);
-      node = edges.get(key)!;
-      if (node < 0) throw new Error('an instruction begins with another one');
-    }
-    const last = trieKey(node, prefix[prefix.length - 1]);
-    if (edges.has(last)) throw new Error('an instruction begins with another one');
-    edges.set(last, ~(forms.push(form) - 1));
+    if (!trie.add(prefix, prefix.length, forms.length))
+      throw new Error('an instruction begins with another one');
+    forms.push(form);
   }
-  return write(edges, forms);
+  return write(trie.edges, forms);
 }
 
-function formOf(image: Uint8Array, length: number, constants: Constants): Uint8Array | null {
+function formOf(insn: Insn, image: Uint8Array, constants: Constants): Uint8Array | null {
   const { displacementSize, displacementOffset, immediateSize, immediateOffset, signed, relative } =
     constants;
   const displacementRead = readOf(displacementSize, true);
@@ -78,12 +66,16 @@ function formOf(image: Uint8Array, length: number, constants: Constants): Uint8A
   if (displacementRead === null || immediateRead === null) return null;
   const form = new Uint8Array(Form.size);
   form.set(image, Form.image);
-  form[Form.length] = length;
+  form[Form.length] = insn.next - insn.ip;
   form[Form.displacementOffset] = displacementOffset;
   form[Form.displacementRead] = displacementRead;
   form[Form.immediateOffset] = immediateOffset;
   form[Form.immediateRead] = immediateRead;
   form[Form.relative] = relative ? 1 : 0;
+  const { kind, indirect } = flowOf(insn);
+  form[Form.branch] = insn.ops.some((op) => op.kind === 'branch') ? 1 : 0;
+  form[Form.ends] = kind === FlowControl.next ? 0 : 1;
+  form[Form.indirect] = indirect ? 1 : 0;
   return form;
 }
 
@@ -95,7 +87,8 @@ function write(edges: ReadonlyMap<number, number>, forms: readonly Uint8Array[])
   const words = new Int32Array(bytes.buffer);
   words[FormTable.mask >>> 2] = entries - 1;
   words[FormTable.forms >>> 2] = start;
-  for (const [key, value] of edges) {
+  for (const [edge, value] of edges) {
+    const key = edge + KEY_OFFSET;
     let slot = Math.imul(key, HASH_FACTOR) >>> HASH_SHIFT;
     const entry = () => (FormTable.size + (slot & (entries - 1)) * TrieEntry.size) >>> 2;
     while (words[entry() + (TrieEntry.key >>> 2)] !== 0) slot++;

@@ -10,7 +10,7 @@ import { GO_ON, type HandlerExports } from './handlers.js';
 import { writeInsn } from './insn-writer.js';
 import { NotedTargets, TARGETS_NOTED, ThreadedBlock, ThreadedInsn } from './layout.js';
 
-/** What a machine's CPUs execute threaded code with; can be posted to workers. */
+/** What a machine's CPUs execute threaded code with. */
 export interface Handlers {
   readonly module: WebAssembly.Module;
   /** Made when an instruction has no form in the table. */
